@@ -1,0 +1,117 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Makes build/root: a Debian 13 system with the kernel under test, the
+# toolchain that built this kernel, QEMU, and the tools used inside the guest.
+# The host needs mmdebstrap and nothing else.
+#
+# Environment:
+#   KERNEL   release to use (e.g. 7.3.4+deb13-cloud-amd64); by default the
+#            newest of the series below that the archive has
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+suite=trixie
+series=7.3
+flavour=cloud-amd64
+root=$build/root
+release_file=$root/etc/rust-loopback-kernel
+
+# What builds a module against a Debian kernel with Rust.
+toolchain=(
+	gcc gcc-14 make bc bison flex libelf-dev libssl-dev kmod cpio rsync xz-utils python3
+	rustc rust-src rustfmt rust-clippy bindgen clang-19 libclang-19-dev llvm-19 pahole
+)
+# What boots the guest, and what runs in it.
+guest=(
+	qemu-system-x86 virtiofsd
+	mount iproute2 iputils-ping ethtool tcpdump iperf3 bpftool perl procps
+)
+
+# Runs apt-get in the root; services must not be started there.
+apt() {
+	"$top/scripts/in-root.sh" env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
+		--no-install-recommends "$@"
+}
+
+need_mmdebstrap() {
+	! command -v mmdebstrap >/dev/null || return 0
+	command -v apt-get >/dev/null ||
+		die "mmdebstrap is needed to unpack Debian packages and was not found; install it with your distribution's package manager"
+	[ "$(id -u)" -eq 0 ] ||
+		die "mmdebstrap is not installed; as root run: apt-get install mmdebstrap uidmap"
+	step "Installing mmdebstrap on this machine" "20 s" host-packages \
+		sh -c 'apt-get -q update && apt-get -q -y --no-install-recommends install mmdebstrap'
+}
+
+bootstrap() {
+	local mode=root
+	[ "$(id -u)" -eq 0 ] || mode=unshare
+	# The backports are added on the mirror that mmdebstrap chose. The kernel's
+	# packages come from there, whatever the main archive has.
+	# shellcheck disable=SC2016 # $1 is expanded by the hook's shell
+	mmdebstrap --mode=$mode --variant=apt --format=directory --include=ca-certificates \
+		--customize-hook='sed -n "s/ '$suite' / '$suite'-backports /p" "$1/etc/apt/sources.list" >"$1/etc/apt/sources.list.d/backports.list"' \
+		--customize-hook='printf "Package: src:linux src:linux-base\nPin: release n='$suite'-backports\nPin-Priority: 900\n" >"$1/etc/apt/preferences.d/kernel"' \
+		--customize-hook='printf "#!/bin/sh\nexit 101\n" >"$1/usr/sbin/policy-rc.d"; chmod +x "$1/usr/sbin/policy-rc.d"' \
+		$suite "$root.new" &&
+		mv "$root.new" "$root"
+}
+
+newest_kernel() {
+	"$top/scripts/in-root.sh" apt-cache search --names-only "^linux-binary-${series//./\\.}\\..*-$flavour\$" |
+		sed -n "s/^linux-binary-\([^ ]*-$flavour\) .*/\1/p" | grep -vE -- '-(rt|dbg)' | sort -V | tail -n 1
+}
+
+# Says in words when the packages in the root do not belong together.
+verify() {
+	local release=$1 modules=$root/usr/lib/modules/$1 headers source rustc wanted
+	headers=$("$top/scripts/in-root.sh" dpkg-query -W -f '${Version}' "linux-headers-$release")
+	source=$("$top/scripts/in-root.sh" dpkg-query -W -f '${Version}' "linux-source-$2")
+	[ "$headers" = "$source" ] ||
+		die "the kernel $release is of version $headers, but the archive's linux-source-$2 is of $source: a Rust tree made from it would not fit. Name a kernel of that version with KERNEL=, after 'make distclean'."
+	grep -q '^CONFIG_RUST=y' "$modules/config" ||
+		die "the kernel $release was built without CONFIG_RUST=y and cannot load Rust modules"
+	wanted=$(sed -n 's/^CONFIG_RUSTC_VERSION_TEXT="\(.*\)"$/\1/p' "$modules/config")
+	rustc=$("$top/scripts/in-root.sh" rustc --version)
+	[ "$rustc" = "$wanted" ] ||
+		die "the kernel $release was built with '$wanted', but the build root has '$rustc': Rust modules need exactly the same compiler"
+	say "Kernel $release ($headers), compiler $rustc"
+}
+
+install_packages() {
+	local release=$1
+	apt update
+	apt install "${toolchain[@]}" "${guest[@]}" "linux-binary-$release" "linux-modules-$release" \
+		"linux-headers-$release" "linux-source-$2"
+	apt clean
+	"$top/scripts/in-root.sh" depmod "$release"
+}
+
+[ "$(uname -m)" = x86_64 ] || die "only x86-64 machines are supported, this one is $(uname -m)"
+mkdir -p "$build"
+if [ ! -d "$root" ]; then
+	need_mmdebstrap
+	rm -rf "$root.new"
+	step "Unpacking a minimal Debian 13 into build/root" "30 s" root-bootstrap bootstrap
+fi
+
+release=${KERNEL:-$(cat "$release_file" 2>/dev/null || true)}
+if [ -z "$release" ]; then
+	step "Reading the package lists" "5 s" root-update apt update
+	release=$(newest_kernel)
+	[ -n "$release" ] || die "the archive has no $series kernel of flavour $flavour; name another one with KERNEL="
+fi
+kernel_series=$(printf '%s' "$release" | grep -oE '^[0-9]+\.[0-9]+') ||
+	die "KERNEL=$release does not look like a kernel release; an example is 7.3.4+deb13-cloud-amd64"
+
+stamp=$root/etc/rust-loopback-packages
+wanted=$(printf '%s\n' "${toolchain[@]}" "${guest[@]}" "$release")
+if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
+	step "Installing the toolchain, QEMU and the kernel $release into build/root" "90 s" \
+		root-packages install_packages "$release" "$kernel_series"
+	verify "$release" "$kernel_series"
+	printf '%s\n' "$wanted" >"$stamp"
+fi
+# Last, and only when it changes: later steps depend on this file.
+[ "$(cat "$release_file" 2>/dev/null)" = "$release" ] || printf '%s\n' "$release" >"$release_file"

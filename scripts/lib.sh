@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Shared by the scripts of this folder: messages, and long steps that show
+# that they are moving and leave a log. Sourced, not run.
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+build=$top/build
+logs=$build/logs
+
+say() { printf '==> %s\n' "$*"; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+# step DESCRIPTION EXPECTED LOG COMMAND...
+#
+# Runs COMMAND with its output in build/logs/LOG.log. Says what runs and how
+# long it may take, shows the last line of the log while it runs, and on
+# failure names the log, prints its end and exits.
+step() {
+	local what=$1 expected=$2 log=$logs/$3.log started=$SECONDS pid status=0 tick=0
+	shift 3
+	mkdir -p "$logs"
+	say "$what (about $expected; log: ${log#"$top"/})"
+	"$@" >"$log" 2>&1 </dev/null &
+	pid=$!
+	while kill -0 "$pid" 2>/dev/null; do
+		sleep 0.5
+		tick=$((tick + 1))
+		if [ -t 1 ]; then
+			printf '\r\033[K    %d s  %.70s' $((SECONDS - started)) \
+				"$(tail -n 1 "$log" | tr -cd '[:print:]')"
+		elif [ $((tick % 40)) -eq 0 ]; then
+			printf '    %d s  %.100s\n' $((SECONDS - started)) \
+				"$(tail -n 1 "$log" | tr -cd '[:print:]')"
+		fi
+	done
+	[ ! -t 1 ] || printf '\r\033[K'
+	wait "$pid" || status=$?
+	if [ "$status" -ne 0 ]; then
+		printf 'error: %s failed (exit status %d) after %d s. The end of %s:\n' \
+			"$what" "$status" $((SECONDS - started)) "${log#"$top"/}" >&2
+		tail -n 25 "$log" | sed 's/^/    /' >&2
+		exit 1
+	fi
+	printf '    done in %d s\n' $((SECONDS - started))
+}
+
+# The release of the kernel that the build root is for, as uname -r prints it.
+kernel_release() {
+	cat "$build/root/etc/rust-loopback-kernel" 2>/dev/null ||
+		die "there is no build root yet: run 'make root' first"
+}

@@ -1,0 +1,108 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Makes a kernel tree against which Rust modules for a stock Debian kernel can
+# be built. Debian's linux-headers packages lack the rust/ folder and
+# scripts/target.json; both are made here from the linux-source package with
+# the kernel's own configuration, and checked against the kernel's symbols.
+#
+#   scripts/prepare-kernel.sh [-r RELEASE] [-o DIRECTORY]
+#
+#   -r RELEASE     the kernel, as uname -r prints it (default: the running one)
+#   -o DIRECTORY   where the tree goes (default: build/linux-RELEASE)
+#
+# Runs in the build root as part of 'make', and on any Debian machine for the
+# kernel that is installed there; it needs no root. The tree is then used as
+#   make modules KDIR=DIRECTORY
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+release=$(uname -r)
+output=
+while getopts r:o: option; do
+	case $option in
+	r) release=$OPTARG ;;
+	o) output=$OPTARG ;;
+	*) die "usage: scripts/prepare-kernel.sh [-r RELEASE] [-o DIRECTORY]" ;;
+	esac
+done
+output=$(realpath -m "${output:-$build/linux-$release}")
+
+headers=/usr/src/linux-headers-$release
+series=$(printf '%s' "$release" | grep -oE '^[0-9]+\.[0-9]+') ||
+	die "'$release' does not look like a kernel release"
+source=/usr/src/linux-source-$series.tar.xz
+stamp=$output/.rust-ready
+
+[ ! -e "$stamp" ] || { say "The kernel tree ${output#"$top"/} is there already"; exit 0; }
+
+[ -f "$headers/Module.symvers" ] ||
+	die "the headers of $release are not installed; as root run: apt-get install linux-headers-$release"
+[ -f "$source" ] ||
+	die "$source is missing; as root run: apt-get install linux-source-$series"
+grep -q '^CONFIG_RUST=y' "$headers/.config" ||
+	die "the kernel $release was built without CONFIG_RUST=y and cannot load Rust modules"
+
+missing=()
+for command in make gcc-14 bc bison flex rustc bindgen clang-19 pahole xz; do
+	command -v $command >/dev/null || missing+=("$command")
+done
+[ ${#missing[@]} -eq 0 ] ||
+	die "not found: ${missing[*]}; as root run: apt-get install make gcc-14 bc bison flex libelf-dev libssl-dev rustc rust-src rustfmt bindgen clang-19 libclang-19-dev pahole xz-utils"
+
+wanted=$(sed -n 's/^CONFIG_RUSTC_VERSION_TEXT="\(.*\)"$/\1/p' "$headers/.config")
+rustc=$(rustc --version)
+[ "$rustc" = "$wanted" ] ||
+	die "the kernel was built with '$wanted', but rustc in PATH is '$rustc'. Rust modules need exactly the same compiler: install Debian's package and put /usr/bin before others in PATH."
+
+# The release that the sources are of must be the one of the headers.
+if command -v dpkg-query >/dev/null; then
+	have=$(dpkg-query -W -f '${Version}' "linux-source-$series" 2>/dev/null || true)
+	need=$(dpkg-query -W -f '${Version}' "linux-headers-$release" 2>/dev/null || true)
+	[ "$have" = "$need" ] ||
+		die "linux-source-$series is of version ${have:-unknown}, linux-headers-$release of ${need:-unknown}: install both in the same version"
+fi
+
+unpack() {
+	rm -rf "$output"
+	mkdir -p "$output"
+	tar -xJf "$source" --strip-components=1 -C "$output"
+	cp "$headers/.config" "$headers/Module.symvers" "$headers/vmlinux" "$output/"
+	# Debian's choice of compiler and release, read by the top Makefile of its
+	# sources; bindgen gets the libclang of the same LLVM as rustc.
+	{
+		cat "$headers/.kernelvariables"
+		echo 'export LIBCLANG_PATH ?= /usr/lib/llvm-19/lib'
+	} >"$output/.kernelvariables"
+}
+
+prepare() {
+	make -C "$output" olddefconfig
+	diff <(grep '^CONFIG_' "$headers/.config") <(grep '^CONFIG_' "$output/.config") || {
+		echo "The configuration changed: the tools here differ from those that built the kernel."
+		return 1
+	}
+	make -C "$output" -j"$(nproc)" modules_prepare
+	grep -qF "\"$release\"" "$output/include/generated/utsrelease.h" || {
+		echo "The prepared tree calls itself $(cat "$output/include/generated/utsrelease.h"), not $release."
+		return 1
+	}
+}
+
+# Rust symbols carry a hash of the compiler, its flags and the sources: equal
+# names mean that the modules will link against the running kernel.
+check_symbols() {
+	local kernel tree
+	kernel=$(awk -F'\t' '$2 ~ /^_R/ && $3 == "vmlinux" { print $2 }' "$headers/Module.symvers" | sort)
+	tree=$(sed -n 's/^EXPORT_SYMBOL_RUST_GPL(\(_R[A-Za-z0-9_]*\));$/\1/p' \
+		"$output"/rust/exports_*_generated.h | sort)
+	[ -n "$kernel" ] || die "Module.symvers of $release lists no Rust symbols"
+	diff <(printf '%s\n' "$kernel") <(printf '%s\n' "$tree") >"$logs/kernel-symbols.log" ||
+		die "the Rust symbols of the prepared tree differ from those that $release exports ($(grep -c '^[<>]' "$logs/kernel-symbols.log") lines in ${logs#"$top"/}/kernel-symbols.log): a module built here would not load. The compiler or the kernel sources are not the ones that Debian used."
+	say "All $(printf '%s\n' "$kernel" | wc -l) Rust symbols agree with those of the stock kernel $release"
+}
+
+step "Unpacking the kernel sources of $release" "15 s" kernel-unpack unpack
+step "Preparing the kernel tree for Rust modules" "60 s" kernel-prepare prepare
+check_symbols
+touch "$stamp"
