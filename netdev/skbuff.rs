@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Socket buffers.
+//!
+//! C header: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h).
+
+use crate::{
+    bindings,
+    device::Device, //
+};
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
+
+/// Length of an Ethernet header in bytes (`ETH_HLEN`).
+const ETH_HLEN: u32 = bindings::ETH_HLEN;
+
+/// A packet to transmit, a `struct sk_buff` that the driver owns.
+///
+/// It has to be disposed of within the call of [`Operations::start_xmit`] that it was given to;
+/// every method that does so consumes it and leads to a [`Tx`]. There is no destructor: a packet
+/// does not vanish without the reason being told.
+///
+/// [`Operations::start_xmit`]: crate::Operations::start_xmit
+///
+/// # Invariants
+///
+/// - The pointer is to a valid `sk_buff` that nobody else frees or changes.
+/// - During `'a`, bottom halves or interrupts are disabled on the current CPU.
+#[must_use = "a packet has to be passed on, consumed or dropped"]
+pub struct SkBuff<'a> {
+    skb: NonNull<bindings::sk_buff>,
+    _xmit: PhantomData<&'a mut bindings::sk_buff>,
+}
+
+/// Proof that a packet was disposed of, the return value of [`Operations::start_xmit`].
+///
+/// [`Operations::start_xmit`]: crate::Operations::start_xmit
+///
+/// # Invariants
+///
+/// During `'a`, bottom halves or interrupts are disabled on the current CPU.
+#[must_use = "Operations::start_xmit has to return it"]
+pub struct Tx<'a>(PhantomData<&'a mut bindings::sk_buff>);
+
+/// Why a packet was dropped (`enum skb_drop_reason`), as `kfree_skb` tracing and drop monitors
+/// show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum DropReason {
+    /// The packet is too small (`SKB_DROP_REASON_PKT_TOO_SMALL`).
+    PktTooSmall = bindings::skb_drop_reason_SKB_DROP_REASON_PKT_TOO_SMALL,
+}
+
+#[expect(clippy::len_without_is_empty, reason = "no packet is empty")]
+impl<'a> SkBuff<'a> {
+    /// Takes over the packet that `ndo_start_xmit` was given.
+    ///
+    /// # Safety
+    ///
+    /// The caller passes the ownership of `skb`, which is not shared, and bottom halves or
+    /// interrupts stay disabled during `'a`.
+    #[inline]
+    pub(crate) unsafe fn from_raw(skb: NonNull<bindings::sk_buff>) -> Self {
+        // INVARIANT: By the safety requirements.
+        Self {
+            skb,
+            _xmit: PhantomData,
+        }
+    }
+
+    /// Gives up the ownership.
+    #[inline]
+    fn into_raw(self) -> *mut bindings::sk_buff {
+        self.skb.as_ptr()
+    }
+
+    /// The packet's length in bytes, with the data in fragments.
+    #[inline]
+    pub fn len(&self) -> u32 {
+        // SAFETY: The pointer is valid by the type invariants.
+        unsafe { (*self.skb.as_ptr()).len }
+    }
+
+    /// The bytes of the packet in its linear part (`skb_headlen()`).
+    #[inline]
+    pub fn headlen(&self) -> u32 {
+        // SAFETY: The pointer is valid by the type invariants.
+        let data_len = unsafe { (*self.skb.as_ptr()).data_len };
+        // `len` is never less than `data_len`; __skb_pull() has a BUG_ON() for that.
+        self.len().wrapping_sub(data_len)
+    }
+
+    /// Drops the packet for a reason (`dev_kfree_skb_any_reason()`).
+    ///
+    /// Counting the drop is left to the caller, see
+    /// [`Device::tx_dropped_inc`].
+    pub fn free(self, reason: DropReason) -> Tx<'a> {
+        // SAFETY: The packet is owned by the type invariants, and the ownership is given up. The
+        // function may be called from any context.
+        unsafe { bindings::dev_kfree_skb_any_reason(self.into_raw(), reason as u32) };
+        // INVARIANT: By the invariants of `self`.
+        Tx(PhantomData)
+    }
+
+    /// Turns the packet round: it ends its transmission and arrives at `dev`.
+    ///
+    /// Does what `loopback_xmit()` does before `__netif_rx()`: takes the software transmit
+    /// timestamp, clears it in the packet, releases the sending socket, makes the reference to the
+    /// route a counted one, and sets protocol and packet type from the Ethernet header, which is
+    /// pulled (`eth_type_trans()`).
+    ///
+    /// Packets of AF_PACKET, BPF and netconsole can be of any shape: one without an Ethernet header
+    /// in its linear part is given back as it was.
+    #[inline]
+    pub fn into_rx<T>(self, dev: &'a Device<T>) -> Result<RxSkBuff<'a>, Self> {
+        if self.headlen() < ETH_HLEN {
+            return Err(self);
+        }
+
+        let skb = self.into_raw();
+        // SAFETY: The packet is owned, unshared and being transmitted by the type invariants, and its
+        // linear part holds the 14 bytes that `eth_type_trans()` reads and pulls, as was checked
+        // above. `dev` is a valid device; packets on the backlog that still refer to it when it is
+        // unregistered are flushed by the core.
+        unsafe { bindings::netdev_helper_skb_into_rx(skb, dev.as_raw()) };
+        // SAFETY: `skb` comes from a `NonNull`.
+        let skb = unsafe { NonNull::new_unchecked(skb) };
+        // INVARIANT: The invariants of `SkBuff` hold still. The socket was released, the route is
+        // counted, and `eth_type_trans()` set the device, the MAC header and the packet type.
+        Ok(RxSkBuff(SkBuff {
+            skb,
+            _xmit: PhantomData,
+        }))
+    }
+}
+
+/// A packet that is ready to be received.
+///
+/// # Invariants
+///
+/// The packet belongs to no socket, its route (if any) is counted, and its device, MAC header,
+/// packet type and protocol are set.
+#[must_use = "a packet has to be passed on, consumed or dropped"]
+pub struct RxSkBuff<'a>(SkBuff<'a>);
+
+/// What became of a packet that was handed to the receive path.
+pub enum Rx<'a> {
+    /// It was queued (`NET_RX_SUCCESS`).
+    Success(Tx<'a>),
+    /// It was dropped, which the core has counted in `rx_dropped` (`NET_RX_DROP`).
+    Drop(Tx<'a>),
+}
+
+#[expect(
+    clippy::len_without_is_empty,
+    reason = "a packet without payload is not special"
+)]
+impl<'a> RxSkBuff<'a> {
+    /// The packet's length in bytes, without the Ethernet header.
+    #[inline]
+    pub fn len(&self) -> u32 {
+        self.0.len()
+    }
+
+    /// Queues the packet on the backlog of the current CPU (`__netif_rx()`).
+    #[inline]
+    pub fn netif_rx(self) -> Rx<'a> {
+        // SAFETY: The packet is owned and ready to be received by the type invariants, and bottom
+        // halves or interrupts are disabled, as `__netif_rx()` demands. It takes the ownership.
+        let ret = unsafe { bindings::__netif_rx(self.0.into_raw()) };
+        // INVARIANT: By the invariants of `self`.
+        let tx = Tx(PhantomData);
+        if ret == bindings::NET_RX_SUCCESS as i32 {
+            Rx::Success(tx)
+        } else {
+            Rx::Drop(tx)
+        }
+    }
+}
