@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Loopback network devices.
+//!
+//! Any number of loopbacks in a network namespace, beside the in-tree `lo`: each has addresses,
+//! traffic and counters of its own. They are made with `ip link add NAME type rlo`.
+//!
+//! The counterpart in C is `drivers/net/loopback.c`.
+
+#![forbid(unsafe_code)]
+
+use kernel::prelude::*;
+use netdev::{
+    ethtool,
+    link,
+    rtnl,
+    stats::LinkStats,
+    Device,
+    DropReason,
+    Feature,
+    Operations,
+    Rx,
+    Setup,
+    SkBuff,
+    Tx, //
+};
+
+module! {
+    type: LoopbackModule,
+    name: "rust_loopback",
+    authors: ["rust_loopback developers"],
+    description: "Loopback network devices",
+    license: "GPL",
+    alias: ["rtnl-link-rlo"],
+    params: {
+        numdevs: u32 {
+            default: 1,
+            description: "Number of devices (rlo0, rlo1, ...) made in the initial network namespace when the module is loaded",
+        },
+    },
+}
+
+/// MTU of a new device in bytes, `lo`'s.
+const MTU: u32 = 64 * 1024;
+
+/// Largest packet for segmentation in bytes (`GSO_MAX_SIZE`): any that the stack can build.
+const TSO_MAX_SIZE: u32 = 8 * 65535;
+
+/// A loopback device. It has no state beyond what every device has.
+struct Loopback;
+
+impl Operations for Loopback {
+    type Ethtool = Self;
+
+    fn setup(dev: &mut Setup<'_>) {
+        dev.set_loopback();
+        dev.set_own_traffic();
+        dev.set_mtu(MTU, 0, 0);
+        dev.set_live_addr_change();
+        dev.set_no_queue();
+        dev.set_lltx();
+        dev.keep_dst();
+        dev.set_features(
+            Feature::Sg
+                | Feature::FragList
+                | Feature::GsoSoftware
+                | Feature::HwCsum
+                | Feature::RxCsum
+                | Feature::SctpCrc
+                | Feature::HighDma
+                | Feature::VlanChallenged
+                | Feature::Loopback,
+            Feature::GsoSoftware.into(),
+        );
+        dev.set_tso_max_size(TSO_MAX_SIZE);
+    }
+
+    fn new() -> impl PinInit<Self, Error> {
+        Ok(Self)
+    }
+
+    fn start_xmit<'a>(dev: &'a Device<Self>, skb: SkBuff<'a>) -> Tx<'a> {
+        match skb.into_rx(dev) {
+            Ok(skb) => {
+                let len = skb.len();
+                match skb.netif_rx() {
+                    Rx::Success(tx) => {
+                        dev.lstats_add(len, &tx);
+                        tx
+                    }
+                    Rx::Drop(tx) => tx,
+                }
+            }
+            Err(skb) => {
+                dev.tx_dropped_inc();
+                skb.free(DropReason::PktTooSmall)
+            }
+        }
+    }
+
+    fn get_stats64(dev: &Device<Self>, stats: &mut LinkStats) {
+        let counters = dev.lstats_read();
+        stats.set_rx(counters);
+        stats.set_tx(counters);
+    }
+}
+
+impl ethtool::Operations<Self> for Loopback {
+    const DRIVER: &'static CStr = c"rust_loopback";
+
+    /// A loopback is always connected to itself.
+    fn get_link(_dev: &Device<Self>) -> bool {
+        true
+    }
+}
+
+impl link::Kind for Loopback {
+    const KIND: &'static CStr = c"rlo";
+}
+
+/// The module: while it is loaded, devices of the kind can be created.
+#[pin_data]
+struct LoopbackModule {
+    #[pin]
+    link: link::Registration<Loopback>,
+}
+
+impl kernel::InPlaceModule for LoopbackModule {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            link <- link::Registration::new(),
+        })
+        .pin_chain(|this| {
+            let rtnl = rtnl::lock();
+            for _ in 0..module_parameters::numdevs.value() {
+                this.link.create(&rtnl, c"rlo%d")?;
+            }
+            Ok(())
+        })
+    }
+}
