@@ -1,0 +1,124 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Boots the stock kernel in QEMU, runs a command in it and exits with the
+# command's exit status. The guest's root is the build root, read-only, with
+# the project at /src; /tmp, /run and /root are empty and writable.
+#
+#   scripts/guest.sh [-n NAME] [-t SECONDS] [-c CPUS] [-i] COMMAND...
+#
+#   -n NAME      the kernel's log goes to build/logs/guest-NAME.log (guest)
+#   -t SECONDS   time limit (300); 0 for none
+#   -c CPUS      virtual CPUs (2)
+#   -i           interactive: the terminal is the guest's
+#
+# It fails too when the kernel reported a bug (WARN, oops, hung task, leaked
+# device reference, ...), whatever the command says. Environment:
+#   ACCEL        kvm or tcg; by default kvm where a guest really runs with it
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+[ -n "${IN_BUILD_ROOT:-}" ] || exec "$top/scripts/in-root.sh" \
+	env ACCEL="${ACCEL:-}" COLUMNS="${COLUMNS:-$(tput cols 2>/dev/null || echo 80)}" \
+	LINES="${LINES:-$(tput lines 2>/dev/null || echo 24)}" /src/scripts/guest.sh "$@"
+
+# What the kernel never prints when all is well, an expression a line.
+bad_log=$top/selftests/bad-log
+
+name=guest limit=300 cpus=2 interactive=
+while getopts n:t:c:i option; do
+	case $option in
+	n) name=$OPTARG ;;
+	t) limit=$OPTARG ;;
+	c) cpus=$OPTARG ;;
+	i) interactive=1 ;;
+	*) die "usage: scripts/guest.sh [-n NAME] [-t SECONDS] [-c CPUS] [-i] COMMAND..." ;;
+	esac
+done
+shift $((OPTIND - 1))
+[ $# -gt 0 ] || die "guest.sh: no command was given"
+
+release=$(cat /etc/rust-loopback-kernel)
+vmlinuz=/usr/lib/modules/$release/vmlinuz
+dir=/tmp/guest
+mkdir -p "$dir" "$logs"
+
+# boot ACCELERATOR SECONDS LOG COMMAND...; the guest's exit status goes to
+# $dir/status, which stays empty when the guest did not get that far.
+boot() {
+	local accel=$1 seconds=$2 log=$3 cpu=host
+	shift 3
+	[ "$accel" = kvm ] || { accel=tcg,thread=multi cpu=max,la57=off; }
+	printf '%q ' "$@" >"$dir/command"
+	printf 'COLUMNS=%q LINES=%q TERM=%q INTERACTIVE=%q\n' "${COLUMNS:-80}" "${LINES:-24}" \
+		"${TERM:-dumb}" "$interactive" >"$dir/settings"
+	: >"$dir/status"
+	rm -f "$dir/fs.sock"
+	/usr/libexec/virtiofsd --shared-dir / --socket-path "$dir/fs.sock" --sandbox none \
+		--readonly --cache always >"$dir/virtiofsd.log" 2>&1 &
+	local daemon=$!
+	while [ ! -S "$dir/fs.sock" ]; do
+		kill -0 $daemon 2>/dev/null || die "virtiofsd did not start: $(cat "$dir/virtiofsd.log")"
+		sleep 0.05
+	done
+	timeout --foreground --kill-after=5 "$seconds" qemu-system-x86_64 \
+		-nodefaults -no-user-config -display none -no-reboot \
+		-machine q35 -accel "$accel" -cpu $cpu -smp "$cpus" -m 1G \
+		-object memory-backend-memfd,id=memory,size=1G,share=on -numa node,memdev=memory \
+		-chardev socket,id=fs,path="$dir/fs.sock" \
+		-device vhost-user-fs-pci,chardev=fs,tag=root \
+		-chardev stdio,id=terminal,signal=off -chardev file,id=status,path="$dir/status" \
+		-device virtio-serial-pci -device virtconsole,chardev=terminal \
+		-device virtserialport,chardev=status,name=status \
+		-serial "file:$log" \
+		-kernel "$vmlinuz" \
+		-append "console=ttyS0 root=root rootfstype=virtiofs ro init=/src/scripts/guest-init.sh panic=-1 oops=panic quiet loglevel=5" ||
+		boot_status=$?
+	kill $daemon 2>/dev/null || true
+	wait $daemon 2>/dev/null || true
+}
+
+# KVM can be there and not work: a guest decides, once.
+accelerator() {
+	local known=$build/accelerator
+	if [ ! -s "$known" ]; then
+		echo tcg >"$known"
+		if [ -w /dev/kvm ]; then
+			say "Trying whether KVM works here (up to 20 s, once)"
+			interactive='' boot kvm 20 "$logs/kvm-trial.log" true </dev/null >/dev/null 2>&1
+			[ "$(cat "$dir/status")" != 0 ] || echo kvm >"$known"
+			say "Guests run with $(sed 's/tcg/TCG (no usable KVM)/; s/kvm/KVM/' "$known")"
+		fi
+	fi
+	accel=$(cat "$known")
+}
+
+accel=${ACCEL:-}
+boot_status=0
+[ -n "$accel" ] || accelerator
+
+log=$logs/guest-$name.log
+boot_status=0
+if [ -n "$interactive" ]; then
+	boot "$accel" "$limit" "$log" "$@"
+else
+	boot "$accel" "$limit" "$log" "$@" </dev/null
+fi
+
+status=$(cat "$dir/status")
+if [ -z "$status" ]; then
+	if [ $boot_status -eq 124 ] || [ $boot_status -eq 137 ]; then
+		printf 'error: the guest was stopped at the time limit of %d s.' "$limit" >&2
+	else
+		printf 'error: the guest ended without an exit status (QEMU: %d).' $boot_status >&2
+	fi
+	printf ' The end of its kernel log, %s:\n' "${log#"$top"/}" >&2
+	tail -n 25 "$log" | sed 's/^/    /' >&2
+	exit 1
+fi
+if grep -qE -f "$bad_log" "$log"; then
+	printf 'error: the kernel reported a bug; from %s:\n' "${log#"$top"/}" >&2
+	grep -m 1 -A 25 -E -f "$bad_log" "$log" | sed 's/^/    /' >&2
+	exit 1
+fi
+exit "$status"
