@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# 'make help' lists the targets. What they do is in scripts/.
+
+KERNEL ?=
+KDIR ?=
+INSTALL_MOD_PATH ?=
+
+export KERNEL
+
+in_root := scripts/in-root.sh
+step := @scripts/step.sh
+# The kernel in the build root, known when there is one.
+release = $(shell cat build/root/etc/rust-loopback-kernel 2>/dev/null)
+# Kbuild puts what it makes there, apart from the sources.
+MO ?= $(CURDIR)/build/module
+kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR) MO=$(MO)
+# The same build, in the root and against the prepared tree.
+stock_build = $(in_root) make -j$(shell nproc) KDIR=/src/build/linux-$(release) \
+	KRUSTFLAGS=-Dwarnings KCFLAGS=-Werror
+
+.PHONY: modules
+modules: ## Build rust_loopback.ko for the stock Debian kernel, or for the tree KDIR=
+ifneq ($(KDIR),)
+	@test -f $(KDIR)/include/config/auto.conf || { \
+		echo "error: $(KDIR) is not a configured kernel tree" >&2; exit 1; }
+	@grep -q '^CONFIG_RUST=y' $(KDIR)/include/config/auto.conf || { \
+		echo "error: $(KDIR) is not configured with CONFIG_RUST=y" >&2; exit 1; }
+	@test -f $(KDIR)/rust/libkernel.rmeta || { \
+		echo "error: $(KDIR) has no Rust support built (rust/libkernel.rmeta); run 'make LLVM=1 prepare' there, or scripts/prepare-kernel.sh for a Debian kernel" >&2; exit 1; }
+	$(kbuild) modules
+else
+modules: kernel
+	$(step) "Building rust_loopback.ko for $(release)" "15 s" module-build $(stock_build) modules
+endif
+
+.PHONY: modules_install
+modules_install: modules ## Install the module for the kernel it was built for (INSTALL_MOD_PATH=)
+ifneq ($(KDIR),)
+	$(kbuild) INSTALL_MOD_PATH=$(INSTALL_MOD_PATH) modules_install
+else
+	install -D -m 644 build/module/rust_loopback.ko \
+		"$(INSTALL_MOD_PATH)/lib/modules/$(release)/updates/rust_loopback.ko"
+	depmod -b "$(INSTALL_MOD_PATH)/" "$(release)"
+endif
+
+.PHONY: run
+run: modules ## Boot the stock kernel in QEMU, load the module and send traffic over rlo0
+	@scripts/guest.sh -n run -t 120 scripts/demo.sh
+
+.PHONY: test
+test: modules check selftests ## Run every test there is
+
+.PHONY: selftests
+selftests: modules ## Run the selftests in QEMU
+	@scripts/selftests.sh
+
+.PHONY: check
+check: kernel ## Check formatting (rustfmt) and lints (clippy)
+	$(step) "Checking the lints (clippy)" "15 s" clippy \
+		$(stock_build) CLIPPY=1 MO=/src/build/clippy modules
+	$(step) "Checking the format (rustfmt)" "1 s" rustfmt $(in_root) rustfmt --check \
+		--config-path build/linux-$(release)/.rustfmt.toml rust_loopback.rs netdev/netdev.rs
+
+.PHONY: shell
+shell: modules ## Open a shell in a guest with the module loaded
+	@echo "==> A guest with rust_loopback loaded; 'exit' or Ctrl-D ends it"
+	@scripts/guest.sh -n shell -t 0 -i sh -c 'insmod build/module/rust_loopback.ko && exec bash'
+
+.PHONY: root
+root: ## Make the Debian 13 build root (KERNEL= chooses another release)
+	@scripts/buildroot.sh
+
+.PHONY: kernel
+kernel: root ## Prepare the kernel tree that the module is built against
+	@$(in_root) scripts/prepare-kernel.sh -r "$(release)"
+
+.PHONY: clean
+clean: ## Remove what was built, keep the build root and the kernel tree
+	rm -rf build/module build/clippy build/logs
+
+.PHONY: distclean
+distclean: ## Remove everything under build/
+	$(if $(filter 0,$(shell id -u)),,unshare --map-auto --map-root-user) rm -rf build
+
+.PHONY: help
+help: ## List the targets
+	@echo "Targets:"
+	@sed -n 's/^\([a-z_]*\):.*## \(.*\)/  \1|\2/p' Makefile | \
+		while IFS='|' read -r target text; do printf '%-18s%s\n' "$$target" "$$text"; done
+	@echo "Variables: KDIR= KERNEL= INSTALL_MOD_PATH= ACCEL=kvm|tcg"
