@@ -8,12 +8,15 @@
 #include <linux/etherdevice.h>
 #include <linux/ethtool.h>
 #include <linux/if_arp.h>
+#include <linux/inetdevice.h>
 #include <linux/netdevice.h>
 #include <linux/rtnetlink.h>
 #include <linux/skbuff.h>
+#include <net/addrconf.h>
 #include <net/dropreason.h>
 #include <net/l3mdev.h>
 #include <net/net_namespace.h>
+#include <net/netdev_queues.h>
 #include <net/rtnetlink.h>
 
 #include "helpers.h"

@@ -7,20 +7,32 @@
 use crate::{
     bindings,
     ethtool,
+    rtnl::Rtnl,
     skbuff::{
         SkBuff,
         Tx, //
     },
-    stats::LinkStats, //
+    stats::{
+        self,
+        LinkStats,
+        QueueStats, //
+    }, //
 };
 use core::{
     marker::PhantomData,
     ptr::NonNull, //
 };
 use kernel::{
-    error::from_result,
+    error::{
+        from_result,
+        to_result, //
+    },
     impl_flags,
     prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    },
     types::Opaque, //
 };
 
@@ -121,6 +133,208 @@ impl<T> Device<T> {
     #[inline]
     pub(crate) fn as_raw(&self) -> *mut bindings::net_device {
         self.dev.get()
+    }
+
+    /// What the abstraction and the driver keep with the device.
+    #[inline]
+    fn private(&self) -> &Private<T> {
+        // SAFETY: The private data were initialised in `ndo_init` and are valid until
+        // `priv_destructor`, by the type invariants.
+        unsafe { &*Private::of(self.as_raw()) }
+    }
+
+    /// The driver's private data.
+    #[inline]
+    pub fn data(&self) -> &T {
+        &self.private().data
+    }
+
+    /// The counters of the queues, if the device has several.
+    #[inline]
+    pub(crate) fn queue_stats(&self) -> Option<&QueueStats> {
+        self.private().queue_stats.as_ref()
+    }
+
+    /// The index of the queue that a packet from the transmit queue `tx_queue` arrives on: the
+    /// same one, modulo the number in use.
+    #[inline]
+    pub(crate) fn rx_queue_for(&self, tx_queue: u16) -> u16 {
+        let queues = self.private().rx_queues.load(Relaxed);
+        // There is at least one queue, and there are at most 4096.
+        (u32::from(tx_queue) % queues.max(1)) as u16
+    }
+
+    /// The numbers of queues in use.
+    pub fn real_num_queues(&self) -> Queues {
+        let dev = self.as_raw();
+        // SAFETY: The device is valid. The fields are written under RTNL and may be read in
+        // parallel, hence the volatile reads.
+        unsafe {
+            Queues {
+                rx: (&raw const (*dev).real_num_rx_queues).read_volatile(),
+                tx: (&raw const (*dev).real_num_tx_queues).read_volatile(),
+            }
+        }
+    }
+
+    /// The numbers of queues that the device was made with (`numrxqueues`, `numtxqueues`).
+    pub fn num_queues(&self) -> Queues {
+        // SAFETY: The device is valid, and the fields do not change after `alloc_netdev_mqs()`.
+        unsafe { Queues::allocated(self.as_raw()) }
+    }
+
+    /// Sets the numbers of queues in use (`netif_set_real_num_queues()`).
+    ///
+    /// May sleep. Fails with `EINVAL` for none or for more than [`num_queues`](Self::num_queues),
+    /// with `ENOMEM` when the queues' objects cannot be made; the numbers stay as they were then.
+    pub fn set_real_num_queues(&self, queues: Queues, _rtnl: &Rtnl) -> Result {
+        let most = self.num_queues();
+        if !(1..=most.rx).contains(&queues.rx) || !(1..=most.tx).contains(&queues.tx) {
+            return Err(EINVAL);
+        }
+
+        let in_use = &self.private().rx_queues;
+        let before = self.real_num_queues();
+        if queues.rx < before.rx {
+            // The receive path does not tolerate packets of a queue that is no longer in use.
+            in_use.store(queues.rx, Relaxed);
+            // SAFETY: May be called under RTNL. `ndo_start_xmit` runs in RCU read sections.
+            unsafe { bindings::synchronize_net() };
+        }
+        // SAFETY: The device is valid, RTNL is held, and the numbers were checked.
+        let ret =
+            unsafe { bindings::netif_set_real_num_queues(self.as_raw(), queues.tx, queues.rx) };
+        in_use.store(self.real_num_queues().rx, Relaxed);
+        to_result(ret)
+    }
+
+    /// Whether the device is up (`netif_running()` under RTNL).
+    pub fn is_up(&self, _rtnl: &Rtnl) -> bool {
+        // SAFETY: The device is valid, and RTNL keeps the flag as it is.
+        unsafe { (*self.as_raw()).flags & bindings::net_device_flags_IFF_UP != 0 }
+    }
+
+    /// Whether the device is the output device of its own local addresses, see
+    /// [`Setup::set_own_traffic`].
+    pub fn own_traffic(&self) -> bool {
+        // SAFETY: The device is valid. Bit fields are read as C does, possibly while others of the
+        // same word change.
+        let flags = unsafe {
+            bindings::net_device__bindgen_ty_1__bindgen_ty_1::priv_flags_raw(
+                (&raw const (*self.as_raw()).__bindgen_anon_1).cast(),
+            )
+        };
+        flags & bindings::netdev_priv_flags_IFF_L3MDEV_MASTER as usize != 0
+    }
+
+    /// Makes the device the output device of its own local addresses, or `lo`.
+    ///
+    /// Only for a device that was set up with [`Setup::set_own_traffic`], else `EOPNOTSUPP`. Fails
+    /// with `EBUSY` while the device is up, since packets may be under way, and while it is a port
+    /// of a VRF, which is an L3 master itself.
+    pub fn set_own_traffic(&self, on: bool, rtnl: &Rtnl) -> Result {
+        let dev = self.as_raw();
+        // SAFETY: The device is valid, and the pointer is not written after `setup`.
+        if unsafe { (*dev).l3mdev_ops.is_null() } {
+            return Err(EOPNOTSUPP);
+        }
+        if self.is_up(rtnl) || self.is_vrf_port(rtnl) {
+            return Err(EBUSY);
+        }
+        // SAFETY: The device is valid and RTNL is held.
+        unsafe { bindings::netdev_helper_set_l3mdev_master(dev, on) };
+        Ok(())
+    }
+
+    /// Whether the device is a port of a VRF (`netif_is_l3_slave()`).
+    pub fn is_vrf_port(&self, _rtnl: &Rtnl) -> bool {
+        // SAFETY: As in `own_traffic()`.
+        let flags = unsafe {
+            bindings::net_device__bindgen_ty_1__bindgen_ty_1::priv_flags_raw(
+                (&raw const (*self.as_raw()).__bindgen_anon_1).cast(),
+            )
+        };
+        flags & bindings::netdev_priv_flags_IFF_L3MDEV_SLAVE as usize != 0
+    }
+
+    /// Writes a line with the device's name to the kernel's log (`netdev_info()`), unless there
+    /// are too many.
+    pub fn info_ratelimited(&self, text: &CStr) {
+        // SAFETY: The device is valid, the text is a string.
+        unsafe { bindings::netdev_helper_info_ratelimited(self.as_raw(), text.as_char_ptr()) };
+    }
+}
+
+/// Numbers of queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queues {
+    /// Receive queues.
+    pub rx: u32,
+    /// Transmit queues.
+    pub tx: u32,
+}
+
+impl Queues {
+    /// The numbers that a device was allocated with.
+    ///
+    /// # Safety
+    ///
+    /// `dev` is a valid device.
+    unsafe fn allocated(dev: *mut bindings::net_device) -> Self {
+        // SAFETY: By the safety requirements.
+        unsafe {
+            Self {
+                rx: (*dev).num_rx_queues,
+                tx: (*dev).num_tx_queues,
+            }
+        }
+    }
+}
+
+/// What is kept with a device, in the place that `netdev_priv()` points to.
+#[pin_data]
+struct Private<T> {
+    /// Counters for each queue, if there are several.
+    queue_stats: Option<QueueStats>,
+    /// Number of receive queues that packets may be recorded for; never more than are in use.
+    rx_queues: Atomic<u32>,
+    /// The driver's.
+    #[pin]
+    data: T,
+}
+
+impl<T> Private<T> {
+    /// Size in bytes, for `rtnl_link_ops::priv_size`.
+    const SIZE: usize = {
+        // `netdev_priv()` is aligned to NETDEV_ALIGN, 32 bytes.
+        assert!(align_of::<Self>() <= 32);
+        size_of::<Self>()
+    };
+
+    /// The place of the private data (`netdev_priv()`).
+    ///
+    /// # Safety
+    ///
+    /// `dev` is a valid device of the driver `T`.
+    #[inline]
+    unsafe fn of(dev: *mut bindings::net_device) -> *mut Self {
+        // SAFETY: By the safety requirements; the data follow the device in one allocation.
+        unsafe { (&raw mut (*dev).priv_).cast() }
+    }
+}
+
+impl<T: Operations> Private<T> {
+    /// Makes the private data of a device with as many queues.
+    fn new(queues: Queues) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            queue_stats: if queues.rx > 1 || queues.tx > 1 {
+                Some(QueueStats::new(queues.rx as usize, queues.tx as usize)?)
+            } else {
+                None
+            },
+            rx_queues: Atomic::new(queues.rx),
+            data <- T::new(),
+        })
     }
 }
 
@@ -226,12 +440,8 @@ impl Setup<'_> {
 pub(crate) struct Adapter<T>(PhantomData<T>);
 
 impl<T: Operations> Adapter<T> {
-    /// Size of the private data in bytes, for `rtnl_link_ops::priv_size`.
-    pub(crate) const PRIV_SIZE: usize = {
-        // `netdev_priv()` is aligned to NETDEV_ALIGN, 32 bytes.
-        assert!(align_of::<T>() <= 32);
-        size_of::<T>()
-    };
+    /// Size of the private data in bytes.
+    pub(crate) const PRIV_SIZE: usize = Private::<T>::SIZE;
 
     /// The operations table of the driver's devices.
     const NET_DEVICE_OPS: bindings::net_device_ops = bindings::net_device_ops {
@@ -241,16 +451,6 @@ impl<T: Operations> Adapter<T> {
         ndo_set_mac_address: Some(bindings::eth_mac_addr),
         ..pin_init::zeroed()
     };
-
-    /// The place of the private data (`netdev_priv()`).
-    ///
-    /// # Safety
-    ///
-    /// `dev` is a valid device of the driver `T`.
-    unsafe fn private(dev: *mut bindings::net_device) -> *mut T {
-        // SAFETY: By the safety requirements; the data follow the device in one allocation.
-        unsafe { (&raw mut (*dev).priv_).cast() }
-    }
 
     /// `rtnl_link_ops::setup`.
     ///
@@ -264,6 +464,7 @@ impl<T: Operations> Adapter<T> {
         let dev = unsafe { &mut *dev };
         dev.netdev_ops = &Self::NET_DEVICE_OPS;
         dev.ethtool_ops = &ethtool::Adapter::<T>::ETHTOOL_OPS;
+        dev.stat_ops = &stats::Adapter::<T>::STAT_OPS;
         dev.needs_free_netdev = true;
         dev.priv_destructor = Some(Self::destroy);
         dev.set_pcpu_stat_type(bindings::netdev_stat_type_NETDEV_PCPU_STAT_LSTATS);
@@ -285,10 +486,10 @@ impl<T: Operations> Adapter<T> {
             // SAFETY: The device is valid and its queues are allocated.
             unsafe { bindings::netdev_helper_lockdep_set_classes(dev) };
             // SAFETY: The device is one of the driver `T`.
-            let private = unsafe { Self::private(dev) };
-            // SAFETY: The place is large enough and aligned (`PRIV_SIZE`), uninitialised, and does
-            // not move. On success it is dropped by `destroy`, before it is freed.
-            unsafe { pin_init::raw_try_init(private, T::new()) }?;
+            let (private, queues) = unsafe { (Private::of(dev), Queues::allocated(dev)) };
+            // SAFETY: The place is large enough and aligned (`Private::SIZE`), uninitialised, and
+            // does not move. On success it is dropped by `destroy`, before it is freed.
+            unsafe { pin_init::raw_try_init(private, Private::<T>::new(queues)) }?;
             Ok(0)
         })
     }
@@ -302,7 +503,7 @@ impl<T: Operations> Adapter<T> {
     unsafe extern "C" fn destroy(dev: *mut bindings::net_device) {
         // SAFETY: `init` made the private data, no callback runs any more, and this is the only
         // place that drops them.
-        unsafe { core::ptr::drop_in_place(Self::private(dev)) };
+        unsafe { core::ptr::drop_in_place(Private::<T>::of(dev)) };
     }
 
     /// `ndo_start_xmit`.

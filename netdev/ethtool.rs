@@ -2,31 +2,86 @@
 
 //! What a device answers to ethtool.
 //!
+//! Numbers of queues (`ethtool -l`, `-L`), the statistics of each queue (`ethtool -S`) and software
+//! timestamps (`ethtool -T`) are there for every device. The rest is up to the driver, which
+//! implements [`Operations`].
+//!
+//! All callbacks run under RTNL.
+//!
 //! C header: [`include/linux/ethtool.h`](srctree/include/linux/ethtool.h).
 
 use crate::{
     bindings,
     device::{
         self,
-        Device, //
-    }, //
+        Device,
+        Queues, //
+    },
+    rtnl::Rtnl,
+    stats::Direction, //
 };
-use core::marker::PhantomData;
-use kernel::prelude::*;
+use core::{
+    fmt::Write as _,
+    marker::PhantomData,
+    slice, //
+};
+use kernel::{
+    error::{
+        from_result,
+        VTABLE_DEFAULT_ERROR, //
+    },
+    fmt,
+    prelude::*,
+    str::NullTerminatedFormatter,
+    ModuleMetadata, //
+};
+
+/// Bytes of a name in a set of strings, with its NUL (`ETH_GSTRING_LEN`).
+const GSTRING_LEN: usize = bindings::ETH_GSTRING_LEN as usize;
 
 /// The driver's callbacks for ethtool (`struct ethtool_ops`).
 ///
-/// Software timestamps are reported for all devices: [`SkBuff::into_rx`] takes the transmit ones.
-///
-/// [`SkBuff::into_rx`]: crate::SkBuff::into_rx
+/// `ethtool -i` shows the name of the module that implements this.
+#[vtable]
 pub trait Operations<T> {
-    /// Name of the driver (`ethtool -i`), up to 31 bytes.
-    const DRIVER: &'static CStr;
+    /// The names of the private flags, bit 0 first; up to 31 bytes each, up to 32 of them.
+    const PRIV_FLAGS: &'static [&'static CStr] = &[];
 
     /// Whether there is a link (`get_link`).
-    ///
-    /// Runs under RTNL.
     fn get_link(dev: &Device<T>) -> bool;
+
+    /// The private flags that are on (`get_priv_flags`), a bit for each name.
+    fn get_priv_flags(_dev: &Device<T>) -> u32 {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Sets all private flags (`set_priv_flags`).
+    ///
+    /// There is no extack here: what a refusal means has to go to the log, see
+    /// [`Device::info_ratelimited`].
+    fn set_priv_flags(_dev: &Device<T>, _flags: u32, _rtnl: &Rtnl) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+}
+
+/// The statistics of the queues in use, in the order in which `ethtool -S` shows them.
+///
+/// RTNL keeps their number as it is between the callbacks of one request.
+fn queue_stats(queues: Queues) -> impl Iterator<Item = (Direction, u32)> {
+    let rx = (0..queues.rx).map(|i| (Direction::Rx, i));
+    let tx = (0..queues.tx).map(|i| (Direction::Tx, i));
+    Iterator::chain(rx, tx)
+}
+
+/// Values for each queue: packets and bytes.
+const VALUES_PER_QUEUE: usize = 2;
+
+/// Writes a name into its place in a set of strings; what does not fit is cut off.
+fn put_name(place: &mut [u8; GSTRING_LEN], name: fmt::Arguments<'_>) {
+    if let Some(mut place) = NullTerminatedFormatter::new(place) {
+        // The only error is that the name was cut off.
+        let _ = place.write_fmt(name);
+    }
 }
 
 /// The C callbacks for a driver.
@@ -38,6 +93,21 @@ impl<T: device::Operations> Adapter<T> {
         get_drvinfo: Some(Self::get_drvinfo),
         get_link: Some(Self::get_link),
         get_ts_info: Some(bindings::ethtool_op_get_ts_info),
+        get_channels: Some(Self::get_channels),
+        set_channels: Some(Self::set_channels),
+        get_sset_count: Some(Self::get_sset_count),
+        get_strings: Some(Self::get_strings),
+        get_ethtool_stats: Some(Self::get_ethtool_stats),
+        get_priv_flags: if T::Ethtool::HAS_GET_PRIV_FLAGS {
+            Some(Self::get_priv_flags)
+        } else {
+            None
+        },
+        set_priv_flags: if T::Ethtool::HAS_SET_PRIV_FLAGS {
+            Some(Self::set_priv_flags)
+        } else {
+            None
+        },
         ..pin_init::zeroed()
     };
 
@@ -50,11 +120,11 @@ impl<T: device::Operations> Adapter<T> {
         _dev: *mut bindings::net_device,
         info: *mut bindings::ethtool_drvinfo,
     ) {
-        // SAFETY: The core passes a zeroed structure of its own.
+        // SAFETY: The core passes a structure of its own, in which the names are zeroed.
         let driver = unsafe { &mut (*info).driver };
-        let name = T::Ethtool::DRIVER.to_bytes();
-        // The last byte stays NUL.
-        for (to, from) in driver[..31].iter_mut().zip(name) {
+        let name = <T::Ethtool as Operations<T>>::OwnerModule::NAME.to_bytes();
+        let room = driver.len() - 1;
+        for (to, from) in driver[..room].iter_mut().zip(name) {
             *to = *from as c_char;
         }
     }
@@ -67,5 +137,155 @@ impl<T: device::Operations> Adapter<T> {
     unsafe extern "C" fn get_link(dev: *mut bindings::net_device) -> u32 {
         // SAFETY: The core asks devices between their registration and their removal.
         T::Ethtool::get_link(unsafe { Device::from_raw(dev) }).into()
+    }
+
+    /// `ethtool_ops::get_channels`.
+    ///
+    /// # Safety
+    ///
+    /// Called by the core only, for a device of the driver `T`.
+    unsafe extern "C" fn get_channels(
+        dev: *mut bindings::net_device,
+        channels: *mut bindings::ethtool_channels,
+    ) {
+        // SAFETY: The core asks devices between their registration and their removal.
+        let dev: &Device<T> = unsafe { Device::from_raw(dev) };
+        let (most, now) = (dev.num_queues(), dev.real_num_queues());
+        // SAFETY: The core passes a structure of its own.
+        unsafe {
+            (*channels).max_rx = most.rx;
+            (*channels).max_tx = most.tx;
+            (*channels).rx_count = now.rx;
+            (*channels).tx_count = now.tx;
+        }
+    }
+
+    /// `ethtool_ops::set_channels`.
+    ///
+    /// # Safety
+    ///
+    /// Called by the core only, for a device of the driver `T`, under RTNL.
+    unsafe extern "C" fn set_channels(
+        dev: *mut bindings::net_device,
+        channels: *mut bindings::ethtool_channels,
+    ) -> c_int {
+        // SAFETY: The core asks devices between their registration and their removal.
+        let dev: &Device<T> = unsafe { Device::from_raw(dev) };
+        // SAFETY: The core passes a structure of its own.
+        let channels = unsafe { &*channels };
+        // SAFETY: By the safety requirements.
+        let rtnl = unsafe { Rtnl::assume_held() };
+        from_result(|| {
+            dev.set_real_num_queues(
+                Queues {
+                    rx: channels.rx_count,
+                    tx: channels.tx_count,
+                },
+                &rtnl,
+            )?;
+            Ok(0)
+        })
+    }
+
+    /// `ethtool_ops::get_sset_count`.
+    ///
+    /// # Safety
+    ///
+    /// Called by the core only, for a device of the driver `T`, under RTNL.
+    unsafe extern "C" fn get_sset_count(dev: *mut bindings::net_device, set: c_int) -> c_int {
+        // SAFETY: The core asks devices between their registration and their removal.
+        let dev: &Device<T> = unsafe { Device::from_raw(dev) };
+        let count = match set as u32 {
+            bindings::ethtool_stringset_ETH_SS_STATS => {
+                queue_stats(dev.real_num_queues()).count() * VALUES_PER_QUEUE
+            }
+            bindings::ethtool_stringset_ETH_SS_PRIV_FLAGS => T::Ethtool::PRIV_FLAGS.len(),
+            _ => return EOPNOTSUPP.to_errno(),
+        };
+        // At most four values for each of 4096 queues.
+        count as c_int
+    }
+
+    /// `ethtool_ops::get_strings`.
+    ///
+    /// # Safety
+    ///
+    /// Called by the core only, for a device of the driver `T`, under RTNL, with room for as many
+    /// names as `get_sset_count` has told under the same lock.
+    unsafe extern "C" fn get_strings(dev: *mut bindings::net_device, set: u32, data: *mut u8) {
+        // SAFETY: By the safety requirements.
+        let count = unsafe { Self::get_sset_count(dev, set as c_int) };
+        let count = usize::try_from(count).unwrap_or(0);
+        // SAFETY: By the safety requirements there is room for `count` names.
+        let names = unsafe { slice::from_raw_parts_mut(data.cast::<[u8; GSTRING_LEN]>(), count) };
+        if set == bindings::ethtool_stringset_ETH_SS_PRIV_FLAGS {
+            for (place, name) in names.iter_mut().zip(T::Ethtool::PRIV_FLAGS) {
+                put_name(place, fmt!("{}", name.to_str().unwrap_or("?")));
+            }
+            return;
+        }
+        // SAFETY: The core asks devices between their registration and their removal.
+        let dev: &Device<T> = unsafe { Device::from_raw(dev) };
+        let values = queue_stats(dev.real_num_queues());
+        for (places, (direction, i)) in names.chunks_exact_mut(VALUES_PER_QUEUE).zip(values) {
+            let direction = match direction {
+                Direction::Rx => "rx",
+                Direction::Tx => "tx",
+            };
+            put_name(&mut places[0], fmt!("{direction}_queue_{i}_packets"));
+            put_name(&mut places[1], fmt!("{direction}_queue_{i}_bytes"));
+        }
+    }
+
+    /// `ethtool_ops::get_ethtool_stats`.
+    ///
+    /// # Safety
+    ///
+    /// Called by the core only, for a device of the driver `T`, under RTNL, with room for as many
+    /// values as `get_sset_count` has told under the same lock.
+    unsafe extern "C" fn get_ethtool_stats(
+        dev: *mut bindings::net_device,
+        _stats: *mut bindings::ethtool_stats,
+        data: *mut u64,
+    ) {
+        // SAFETY: The core asks devices between their registration and their removal.
+        let dev: &Device<T> = unsafe { Device::from_raw(dev) };
+        let queues = dev.real_num_queues();
+        let count = queue_stats(queues).count() * VALUES_PER_QUEUE;
+        // SAFETY: By the safety requirements there is room for `count` values.
+        let values = unsafe { slice::from_raw_parts_mut(data, count) };
+        for (places, (direction, i)) in values
+            .chunks_exact_mut(VALUES_PER_QUEUE)
+            .zip(queue_stats(queues))
+        {
+            let counters = dev.queue_counters(direction, i as usize);
+            places.copy_from_slice(&[counters.packets, counters.bytes]);
+        }
+    }
+
+    /// `ethtool_ops::get_priv_flags`.
+    ///
+    /// # Safety
+    ///
+    /// Called by the core only, for a device of the driver `T`.
+    unsafe extern "C" fn get_priv_flags(dev: *mut bindings::net_device) -> u32 {
+        // SAFETY: The core asks devices between their registration and their removal.
+        T::Ethtool::get_priv_flags(unsafe { Device::from_raw(dev) })
+    }
+
+    /// `ethtool_ops::set_priv_flags`.
+    ///
+    /// # Safety
+    ///
+    /// Called by the core only, for a device of the driver `T`, under RTNL.
+    unsafe extern "C" fn set_priv_flags(dev: *mut bindings::net_device, flags: u32) -> c_int {
+        // SAFETY: The core asks devices between their registration and their removal.
+        let dev = unsafe { Device::from_raw(dev) };
+        // SAFETY: By the safety requirements.
+        let rtnl = unsafe { Rtnl::assume_held() };
+        from_result(|| {
+            T::Ethtool::set_priv_flags(dev, flags, &rtnl)?;
+            Ok(0)
+        })
     }
 }

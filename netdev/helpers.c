@@ -5,6 +5,7 @@
 #include <linux/net_tstamp.h>
 #include <net/addrconf.h>
 #include <net/dst.h>
+#include <net/net_namespace.h>
 #include <net/netdev_lock.h>
 #include <net/sock.h>
 
@@ -32,6 +33,65 @@ void netdev_helper_skb_into_rx(struct sk_buff *skb, struct net_device *dev)
 void netdev_helper_lstats_add(struct net_device *dev, unsigned int len)
 {
 	dev_lstats_add(dev, len);
+}
+
+struct pcpu_lstats __percpu *netdev_helper_pcpu_lstats_alloc(void)
+{
+	return netdev_alloc_pcpu_stats(struct pcpu_lstats);
+}
+
+void netdev_helper_pcpu_lstats_add(struct pcpu_lstats __percpu *stats, unsigned int len)
+{
+	struct pcpu_lstats *lstats = this_cpu_ptr(stats);
+
+	u64_stats_update_begin(&lstats->syncp);
+	u64_stats_add(&lstats->bytes, len);
+	u64_stats_inc(&lstats->packets);
+	u64_stats_update_end(&lstats->syncp);
+}
+
+/* As dev_lstats_read(). */
+void netdev_helper_pcpu_lstats_read(const struct pcpu_lstats __percpu *stats,
+				    u64 *packets, u64 *bytes)
+{
+	unsigned int cpu;
+
+	*packets = 0;
+	*bytes = 0;
+
+	for_each_possible_cpu(cpu) {
+		const struct pcpu_lstats *lstats = per_cpu_ptr(stats, cpu);
+		u64 cpu_packets, cpu_bytes;
+		unsigned int start;
+
+		do {
+			start = u64_stats_fetch_begin(&lstats->syncp);
+			cpu_packets = u64_stats_read(&lstats->packets);
+			cpu_bytes = u64_stats_read(&lstats->bytes);
+		} while (u64_stats_fetch_retry(&lstats->syncp, start));
+		*packets += cpu_packets;
+		*bytes += cpu_bytes;
+	}
+}
+
+/* With the flag, the device is the output device of its own local addresses. */
+void netdev_helper_set_l3mdev_master(struct net_device *dev, bool master)
+{
+	ASSERT_RTNL();
+
+	if (master)
+		dev->priv_flags |= IFF_L3MDEV_MASTER;
+	else
+		dev->priv_flags &= ~IFF_L3MDEV_MASTER;
+
+	/* Routes that sockets keep may lead over the other device now. */
+	rt_genid_bump_all(dev_net(dev));
+}
+
+void netdev_helper_info_ratelimited(const struct net_device *dev, const char *text)
+{
+	if (net_ratelimit())
+		netdev_info(dev, "%s\n", text);
 }
 
 void netdev_helper_lockdep_set_classes(struct net_device *dev)

@@ -11,6 +11,14 @@
 
 void netdev_helper_skb_into_rx(struct sk_buff *skb, struct net_device *dev);
 void netdev_helper_lstats_add(struct net_device *dev, unsigned int len);
+
+struct pcpu_lstats __percpu *netdev_helper_pcpu_lstats_alloc(void);
+void netdev_helper_pcpu_lstats_add(struct pcpu_lstats __percpu *stats, unsigned int len);
+void netdev_helper_pcpu_lstats_read(const struct pcpu_lstats __percpu *stats,
+				    u64 *packets, u64 *bytes);
+
+void netdev_helper_set_l3mdev_master(struct net_device *dev, bool master);
+void netdev_helper_info_ratelimited(const struct net_device *dev, const char *text);
 void netdev_helper_lockdep_set_classes(struct net_device *dev);
 void netdev_helper_loopback_conf(struct net_device *dev);
 

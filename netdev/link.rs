@@ -10,17 +10,21 @@ use crate::{
         Adapter,
         Operations, //
     },
+    extack::ExtAck,
     loopback,
     rtnl::Rtnl, //
 };
 use core::{
     marker::PhantomData,
-    ptr, //
+    ptr,
+    slice, //
 };
 use kernel::{
     error::{
         from_err_ptr,
-        to_result, //
+        from_result,
+        to_result,
+        VTABLE_DEFAULT_ERROR, //
     },
     prelude::*,
     types::Opaque, //
@@ -29,10 +33,43 @@ use kernel::{
 /// A kind of devices.
 ///
 /// C counterpart: `struct rtnl_link_ops`.
+#[vtable]
 pub trait Kind: Operations {
     /// The name of the kind, as in `ip link add type KIND`. The module should have the alias
     /// `rtnl-link-KIND`, so that it is loaded when a device of the kind is asked for.
     const KIND: &'static CStr;
+
+    /// Checks what was asked for a new or an existing device (`validate`), beyond what the core
+    /// checks. Runs before RTNL is taken.
+    fn validate(_attributes: &Attributes<'_>, _extack: &mut ExtAck<'_>) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+}
+
+/// The attributes of a netlink request for a device (`IFLA_*`).
+///
+/// # Invariants
+///
+/// The pointer is to a table with `IFLA_MAX + 1` places, each null or an attribute that the core
+/// has checked against its policy, for the lifetime `'a`.
+pub struct Attributes<'a>(
+    *mut *mut bindings::nlattr,
+    PhantomData<&'a bindings::nlattr>,
+);
+
+impl<'a> Attributes<'a> {
+    /// The hardware address that the device is to have (`IFLA_ADDRESS`), of any length.
+    pub fn address(&self) -> Option<&'a [u8]> {
+        // SAFETY: The place is in the table by the type invariants.
+        let attribute = unsafe { *self.0.add(bindings::IFLA_ADDRESS as usize) };
+        // SAFETY: An attribute that is there is valid by the type invariants.
+        let len = unsafe { attribute.as_ref() }?.nla_len;
+        // The header, `NLA_HDRLEN`, is as long as the structure.
+        let header = size_of::<bindings::nlattr>();
+        let len = usize::from(len).saturating_sub(header);
+        // SAFETY: As above; the data follow the header.
+        Some(unsafe { slice::from_raw_parts(attribute.cast::<u8>().add(header), len) })
+    }
 }
 
 /// The registration of a kind of devices. Dropping it removes all devices of the kind, in all
@@ -65,6 +102,11 @@ impl<T: Kind> Registration<T> {
                     kind: T::KIND.as_char_ptr(),
                     priv_size: Adapter::<T>::PRIV_SIZE,
                     setup: Some(Adapter::<T>::setup),
+                    validate: if T::HAS_VALIDATE {
+                        Some(Self::validate)
+                    } else {
+                        None
+                    },
                     newlink: Some(Self::newlink),
                     dellink: Some(Self::dellink),
                     ..pin_init::zeroed()
@@ -122,6 +164,26 @@ impl<T: Kind> Registration<T> {
             unsafe { loopback::registered(dev) };
         }
         ret
+    }
+
+    /// `rtnl_link_ops::validate`.
+    ///
+    /// # Safety
+    ///
+    /// Called by the core only, with the attributes of a request.
+    unsafe extern "C" fn validate(
+        attributes: *mut *mut bindings::nlattr,
+        _data: *mut *mut bindings::nlattr,
+        extack: *mut bindings::netlink_ext_ack,
+    ) -> c_int {
+        // SAFETY: By the safety requirements.
+        let mut extack = unsafe { ExtAck::from_raw(extack) };
+        // INVARIANT: By the safety requirements.
+        let attributes = Attributes(attributes, PhantomData);
+        from_result(|| {
+            T::validate(&attributes, &mut extack)?;
+            Ok(0)
+        })
     }
 
     /// `rtnl_link_ops::newlink`.

@@ -23,7 +23,9 @@ mod device;
 mod loopback;
 mod skbuff;
 
+pub mod addrconf;
 pub mod ethtool;
+pub mod extack;
 pub mod link;
 pub mod rtnl;
 pub mod stats;
@@ -33,6 +35,7 @@ pub use device::{
     Feature,
     Features,
     Operations,
+    Queues,
     Setup, //
 };
 pub use skbuff::{

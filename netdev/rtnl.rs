@@ -19,6 +19,20 @@ pub struct Rtnl {
     _not_send: PhantomData<*mut ()>,
 }
 
+impl Rtnl {
+    /// A token for a callback that the core runs under RTNL.
+    ///
+    /// # Safety
+    ///
+    /// The current task holds RTNL for the lifetime of the value.
+    pub(crate) unsafe fn assume_held() -> Self {
+        // INVARIANT: By the safety requirements.
+        Self {
+            _not_send: PhantomData,
+        }
+    }
+}
+
 /// The RTNL mutex, taken by [`lock()`]. Dropping it releases the mutex.
 ///
 /// Releasing it also finishes the removal of devices that was begun under it (`netdev_run_todo()`),
@@ -31,10 +45,8 @@ pub struct RtnlGuard(Rtnl);
 pub fn lock() -> RtnlGuard {
     // SAFETY: May be called from any process context.
     unsafe { bindings::rtnl_lock() };
-    // INVARIANT: The mutex was just taken, and is held until the guard is dropped.
-    RtnlGuard(Rtnl {
-        _not_send: PhantomData,
-    })
+    // SAFETY: The mutex was just taken, and is held until the guard is dropped.
+    RtnlGuard(unsafe { Rtnl::assume_held() })
 }
 
 impl core::ops::Deref for RtnlGuard {

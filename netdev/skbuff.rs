@@ -6,7 +6,8 @@
 
 use crate::{
     bindings,
-    device::Device, //
+    device::Device,
+    stats::Packet, //
 };
 use core::{
     marker::PhantomData,
@@ -104,12 +105,30 @@ impl<'a> SkBuff<'a> {
         Tx(PhantomData)
     }
 
+    /// The queue that the packet is transmitted on (`skb_get_queue_mapping()`).
+    #[inline]
+    fn tx_queue(&self) -> u16 {
+        // SAFETY: The pointer is valid by the type invariants.
+        unsafe { (*self.skb.as_ptr()).queue_mapping }
+    }
+
+    /// What is counted of the packet when it was transmitted, and not received.
+    #[inline]
+    pub fn packet(&self) -> Packet {
+        Packet {
+            len: self.len(),
+            tx_queue: self.tx_queue(),
+            rx_queue: None,
+        }
+    }
+
     /// Turns the packet round: it ends its transmission and arrives at `dev`.
     ///
     /// Does what `loopback_xmit()` does before `__netif_rx()`: takes the software transmit
     /// timestamp, clears it in the packet, releases the sending socket, makes the reference to the
     /// route a counted one, and sets protocol and packet type from the Ethernet header, which is
-    /// pulled (`eth_type_trans()`).
+    /// pulled (`eth_type_trans()`). On a device with several queues the packet is recorded for the
+    /// receive queue with the number of its transmit queue.
     ///
     /// Packets of AF_PACKET, BPF and netconsole can be of any shape: one without an Ethernet header
     /// in its linear part is given back as it was.
@@ -119,20 +138,28 @@ impl<'a> SkBuff<'a> {
             return Err(self);
         }
 
-        let skb = self.into_raw();
+        let tx_queue = self.tx_queue();
+        let mut rx_queue = 0;
+        if dev.queue_stats().is_some() {
+            rx_queue = dev.rx_queue_for(tx_queue);
+            // SAFETY: The packet is owned by the type invariants. As skb_record_rx_queue() does;
+            // on a device with one queue the mapping is and stays 0, "not recorded".
+            unsafe { (*self.skb.as_ptr()).queue_mapping = rx_queue + 1 };
+        }
+
         // SAFETY: The packet is owned, unshared and being transmitted by the type invariants, and its
         // linear part holds the 14 bytes that `eth_type_trans()` reads and pulls, as was checked
         // above. `dev` is a valid device; packets on the backlog that still refer to it when it is
         // unregistered are flushed by the core.
-        unsafe { bindings::netdev_helper_skb_into_rx(skb, dev.as_raw()) };
-        // SAFETY: `skb` comes from a `NonNull`.
-        let skb = unsafe { NonNull::new_unchecked(skb) };
-        // INVARIANT: The invariants of `SkBuff` hold still. The socket was released, the route is
-        // counted, and `eth_type_trans()` set the device, the MAC header and the packet type.
-        Ok(RxSkBuff(SkBuff {
-            skb,
-            _xmit: PhantomData,
-        }))
+        unsafe { bindings::netdev_helper_skb_into_rx(self.skb.as_ptr(), dev.as_raw()) };
+
+        // INVARIANT: The socket was released, the route is counted, and `eth_type_trans()` set the
+        // device, the MAC header and the packet type.
+        Ok(RxSkBuff {
+            skb: self,
+            tx_queue,
+            rx_queue,
+        })
     }
 }
 
@@ -143,7 +170,11 @@ impl<'a> SkBuff<'a> {
 /// The packet belongs to no socket, its route (if any) is counted, and its device, MAC header,
 /// packet type and protocol are set.
 #[must_use = "a packet has to be passed on, consumed or dropped"]
-pub struct RxSkBuff<'a>(SkBuff<'a>);
+pub struct RxSkBuff<'a> {
+    skb: SkBuff<'a>,
+    tx_queue: u16,
+    rx_queue: u16,
+}
 
 /// What became of a packet that was handed to the receive path.
 pub enum Rx<'a> {
@@ -153,15 +184,15 @@ pub enum Rx<'a> {
     Drop(Tx<'a>),
 }
 
-#[expect(
-    clippy::len_without_is_empty,
-    reason = "a packet without payload is not special"
-)]
 impl<'a> RxSkBuff<'a> {
-    /// The packet's length in bytes, without the Ethernet header.
+    /// What is counted of the packet: its length is that without the Ethernet header.
     #[inline]
-    pub fn len(&self) -> u32 {
-        self.0.len()
+    pub fn packet(&self) -> Packet {
+        Packet {
+            len: self.skb.len(),
+            tx_queue: self.tx_queue,
+            rx_queue: Some(self.rx_queue),
+        }
     }
 
     /// Queues the packet on the backlog of the current CPU (`__netif_rx()`).
@@ -169,7 +200,7 @@ impl<'a> RxSkBuff<'a> {
     pub fn netif_rx(self) -> Rx<'a> {
         // SAFETY: The packet is owned and ready to be received by the type invariants, and bottom
         // halves or interrupts are disabled, as `__netif_rx()` demands. It takes the ownership.
-        let ret = unsafe { bindings::__netif_rx(self.0.into_raw()) };
+        let ret = unsafe { bindings::__netif_rx(self.skb.into_raw()) };
         // INVARIANT: By the invariants of `self`.
         let tx = Tx(PhantomData);
         if ret == bindings::NET_RX_SUCCESS as i32 {

@@ -3,16 +3,30 @@
 //! Statistics of a device.
 //!
 //! Every device of this abstraction has the per-CPU, lockless packet and byte counters of
-//! `struct pcpu_lstats`; the core allocates and frees them (`NETDEV_PCPU_STAT_LSTATS`).
+//! `struct pcpu_lstats`; the core allocates and frees them (`NETDEV_PCPU_STAT_LSTATS`). A device
+//! with several queues has one more for each of them. Queue statistics are reported through
+//! netdev-genl (`qstats-get`) and `ethtool -S`.
 //!
-//! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h).
+//! C headers: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h),
+//! [`include/net/netdev_queues.h`](srctree/include/net/netdev_queues.h).
 
 use crate::{
     bindings,
-    device::Device,
+    device::{
+        self,
+        Device, //
+    },
     skbuff::Tx, //
 };
-use kernel::types::Opaque;
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
+use kernel::{
+    alloc::KVVec,
+    prelude::*,
+    types::Opaque, //
+};
 
 /// Packets and bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,6 +35,27 @@ pub struct Counters {
     pub packets: u64,
     /// Number of bytes, as the driver counted them.
     pub bytes: u64,
+}
+
+impl Counters {
+    /// The sum, modulo 2^64 as in C.
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            packets: self.packets.wrapping_add(other.packets),
+            bytes: self.bytes.wrapping_add(other.bytes),
+        }
+    }
+}
+
+/// What is counted of a packet. Taken before the packet is handed on, counted afterwards.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet {
+    /// Length in bytes.
+    pub(crate) len: u32,
+    /// Index of the queue that it is transmitted on.
+    pub(crate) tx_queue: u16,
+    /// Index of the queue that it is received on, if it is.
+    pub(crate) rx_queue: Option<u16>,
 }
 
 /// The statistics that [`Operations::get_stats64`] fills in (`struct rtnl_link_stats64`).
@@ -42,6 +77,13 @@ impl LinkStats {
         unsafe { &mut *ptr.cast() }
     }
 
+    /// What a driver reports for its device at this moment.
+    fn of<T: device::Operations>(dev: &Device<T>) -> Self {
+        let mut stats = Self(Opaque::new(pin_init::zeroed()));
+        T::get_stats64(dev, &mut stats);
+        stats
+    }
+
     /// Sets the received packets and bytes.
     pub fn set_rx(&mut self, rx: Counters) {
         let stats = self.0.get();
@@ -61,17 +103,138 @@ impl LinkStats {
             (*stats).tx_bytes = tx.bytes;
         }
     }
+
+    /// The counters of one direction.
+    fn get(&self, direction: Direction) -> Counters {
+        // SAFETY: The pointer is valid, and nobody writes during the shared borrow.
+        let stats = unsafe { &*self.0.get() };
+        match direction {
+            Direction::Rx => Counters {
+                packets: stats.rx_packets,
+                bytes: stats.rx_bytes,
+            },
+            Direction::Tx => Counters {
+                packets: stats.tx_packets,
+                bytes: stats.tx_bytes,
+            },
+        }
+    }
+}
+
+/// Received or transmitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// Received.
+    Rx,
+    /// Transmitted.
+    Tx,
+}
+
+/// A set of per-CPU counters.
+///
+/// # Invariants
+///
+/// The pointer is to a `struct pcpu_lstats` in per-CPU memory that this owns.
+struct PerCpu(NonNull<bindings::pcpu_lstats>);
+
+// SAFETY: Per-CPU memory can be used and freed from any thread.
+unsafe impl Send for PerCpu {}
+// SAFETY: Each CPU changes its own counters only, and readers see them consistently.
+unsafe impl Sync for PerCpu {}
+
+impl PerCpu {
+    /// Allocates counters at zero (`netdev_alloc_pcpu_stats()`). May sleep.
+    fn new() -> Result<Self> {
+        // SAFETY: May be called from any context that may sleep.
+        let stats = unsafe { bindings::netdev_helper_pcpu_lstats_alloc() };
+        // INVARIANT: The memory was just allocated.
+        Ok(Self(NonNull::new(stats).ok_or(ENOMEM)?))
+    }
+
+    /// Counts a packet on the current CPU. `_tx` proves that the task stays on it.
+    fn add(&self, len: u32, _tx: &Tx<'_>) {
+        // SAFETY: The memory is valid by the type invariants. Bottom halves or interrupts are
+        // disabled by the invariants of `Tx`.
+        unsafe { bindings::netdev_helper_pcpu_lstats_add(self.0.as_ptr(), len) };
+    }
+
+    /// The sum over all CPUs.
+    fn read(&self) -> Counters {
+        let mut sum = Counters::default();
+        // SAFETY: The memory is valid by the type invariants, the other pointers are to local
+        // variables.
+        unsafe {
+            bindings::netdev_helper_pcpu_lstats_read(
+                self.0.as_ptr(),
+                &mut sum.packets,
+                &mut sum.bytes,
+            )
+        };
+        sum
+    }
+}
+
+impl Drop for PerCpu {
+    fn drop(&mut self) {
+        // SAFETY: The memory is owned by the type invariants.
+        unsafe { bindings::free_percpu(self.0.as_ptr().cast()) };
+    }
+}
+
+/// The counters of the queues of a device that has several.
+pub(crate) struct QueueStats {
+    rx: KVVec<PerCpu>,
+    tx: KVVec<PerCpu>,
+}
+
+impl QueueStats {
+    /// Allocates the counters for as many queues. May sleep.
+    pub(crate) fn new(rx: usize, tx: usize) -> Result<Self> {
+        let counters = |count| -> Result<KVVec<PerCpu>> {
+            let mut counters = KVVec::with_capacity(count, GFP_KERNEL)?;
+            for _ in 0..count {
+                counters.push(PerCpu::new()?, GFP_KERNEL)?;
+            }
+            Ok(counters)
+        };
+        Ok(Self {
+            rx: counters(rx)?,
+            tx: counters(tx)?,
+        })
+    }
+
+    /// The counters of all queues of one direction, used ones or not.
+    fn of(&self, direction: Direction) -> &KVVec<PerCpu> {
+        match direction {
+            Direction::Rx => &self.rx,
+            Direction::Tx => &self.tx,
+        }
+    }
+
+    /// Counts a packet on its queues.
+    fn add(&self, packet: Packet, tx: &Tx<'_>) {
+        if let Some(queue) = self.tx.get(usize::from(packet.tx_queue)) {
+            queue.add(packet.len, tx);
+        }
+        if let Some(queue) = packet.rx_queue.and_then(|i| self.rx.get(usize::from(i))) {
+            queue.add(packet.len, tx);
+        }
+    }
 }
 
 impl<T> Device<T> {
-    /// Counts a packet of `len` bytes on the current CPU (`dev_lstats_add()`).
+    /// Counts a packet on the current CPU (`dev_lstats_add()`), and on its queues if the device
+    /// has several.
     ///
-    /// `_tx` proves that this is the packet path, where the task stays on its CPU.
+    /// `tx` proves that this is the packet path, where the task stays on its CPU.
     #[inline]
-    pub fn lstats_add(&self, len: u32, _tx: &Tx<'_>) {
+    pub fn lstats_add(&self, packet: Packet, tx: &Tx<'_>) {
         // SAFETY: A device that transmits is registered, so that its `lstats` are allocated. Bottom
         // halves or interrupts are disabled by the invariants of `Tx`.
-        unsafe { bindings::netdev_helper_lstats_add(self.as_raw(), len) };
+        unsafe { bindings::netdev_helper_lstats_add(self.as_raw(), packet.len) };
+        if let Some(queues) = self.queue_stats() {
+            queues.add(packet, tx);
+        }
     }
 
     /// The sum of what [`lstats_add`](Self::lstats_add) counted on all CPUs (`dev_lstats_read()`).
@@ -91,5 +254,109 @@ impl<T> Device<T> {
         // SAFETY: The device is valid, and the offset is that of a counter. May be called from any
         // context.
         unsafe { bindings::netdev_core_stats_inc(self.as_raw(), offset as u32) };
+    }
+}
+
+impl<T: device::Operations> Device<T> {
+    /// The counters of a queue. One that is alone has counted what the device has.
+    pub(crate) fn queue_counters(&self, direction: Direction, index: usize) -> Counters {
+        match self.queue_stats() {
+            Some(queues) => queues
+                .of(direction)
+                .get(index)
+                .map_or(Counters::default(), PerCpu::read),
+            None => LinkStats::of(self).get(direction),
+        }
+    }
+
+    /// What the device has counted beyond the first `live` queues.
+    fn base_counters(&self, direction: Direction, live: usize) -> Counters {
+        match self.queue_stats() {
+            Some(queues) => queues
+                .of(direction)
+                .iter()
+                .skip(live)
+                .map(PerCpu::read)
+                .fold(Counters::default(), Counters::plus),
+            None => Counters::default(),
+        }
+    }
+}
+
+/// The C callbacks for a driver.
+pub(crate) struct Adapter<T>(PhantomData<T>);
+
+impl<T: device::Operations> Adapter<T> {
+    /// The operations table of the driver's devices.
+    pub(crate) const STAT_OPS: bindings::netdev_stat_ops = bindings::netdev_stat_ops {
+        get_queue_stats_rx: Some(Self::get_queue_stats_rx),
+        get_queue_stats_tx: Some(Self::get_queue_stats_tx),
+        get_base_stats: Some(Self::get_base_stats),
+    };
+
+    /// `netdev_stat_ops::get_queue_stats_rx`.
+    ///
+    /// # Safety
+    ///
+    /// Called by the core only, for a device of the driver `T`, under RTNL.
+    unsafe extern "C" fn get_queue_stats_rx(
+        dev: *mut bindings::net_device,
+        index: c_int,
+        stats: *mut bindings::netdev_queue_stats_rx,
+    ) {
+        // SAFETY: The core asks devices between their registration and their removal.
+        let dev: &Device<T> = unsafe { Device::from_raw(dev) };
+        let counters = dev.queue_counters(Direction::Rx, index as usize);
+        // SAFETY: The core passes a structure of its own. What is not set counts as not collected.
+        unsafe {
+            (*stats).packets = counters.packets;
+            (*stats).bytes = counters.bytes;
+        }
+    }
+
+    /// `netdev_stat_ops::get_queue_stats_tx`.
+    ///
+    /// # Safety
+    ///
+    /// Called by the core only, for a device of the driver `T`, under RTNL.
+    unsafe extern "C" fn get_queue_stats_tx(
+        dev: *mut bindings::net_device,
+        index: c_int,
+        stats: *mut bindings::netdev_queue_stats_tx,
+    ) {
+        // SAFETY: The core asks devices between their registration and their removal.
+        let dev: &Device<T> = unsafe { Device::from_raw(dev) };
+        let counters = dev.queue_counters(Direction::Tx, index as usize);
+        // SAFETY: The core passes a structure of its own. What is not set counts as not collected.
+        unsafe {
+            (*stats).packets = counters.packets;
+            (*stats).bytes = counters.bytes;
+        }
+    }
+
+    /// `netdev_stat_ops::get_base_stats`.
+    ///
+    /// # Safety
+    ///
+    /// Called by the core only, for a device of the driver `T`, under RTNL.
+    unsafe extern "C" fn get_base_stats(
+        dev: *mut bindings::net_device,
+        rx: *mut bindings::netdev_queue_stats_rx,
+        tx: *mut bindings::netdev_queue_stats_tx,
+    ) {
+        // SAFETY: The core asks devices between their registration and their removal.
+        let dev: &Device<T> = unsafe { Device::from_raw(dev) };
+        let queues = dev.real_num_queues();
+        let (rx_base, tx_base) = (
+            dev.base_counters(Direction::Rx, queues.rx as usize),
+            dev.base_counters(Direction::Tx, queues.tx as usize),
+        );
+        // SAFETY: The core passes structures of its own.
+        unsafe {
+            (*rx).packets = rx_base.packets;
+            (*rx).bytes = rx_base.bytes;
+            (*tx).packets = tx_base.packets;
+            (*tx).bytes = tx_base.bytes;
+        }
     }
 }
