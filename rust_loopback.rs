@@ -11,8 +11,12 @@
 
 use kernel::prelude::*;
 use netdev::{
-    ethtool,
-    link,
+    addrconf,
+    extack::ExtAck,
+    link::{
+        self,
+        Attributes, //
+    },
     rtnl,
     stats::LinkStats,
     Device,
@@ -24,6 +28,11 @@ use netdev::{
     SkBuff,
     Tx, //
 };
+
+#[path = "rust_loopback/addresses.rs"]
+mod addresses;
+#[path = "rust_loopback/ethtool.rs"]
+mod ethtool;
 
 module! {
     type: LoopbackModule,
@@ -45,6 +54,9 @@ const MTU: u32 = 64 * 1024;
 
 /// Largest packet for segmentation in bytes (`GSO_MAX_SIZE`): any that the stack can build.
 const TSO_MAX_SIZE: u32 = 8 * 65535;
+
+/// Length of a hardware address in bytes.
+const ETH_ALEN: usize = 6;
 
 /// A loopback device. It has no state beyond what every device has.
 struct Loopback;
@@ -82,10 +94,10 @@ impl Operations for Loopback {
     fn start_xmit<'a>(dev: &'a Device<Self>, skb: SkBuff<'a>) -> Tx<'a> {
         match skb.into_rx(dev) {
             Ok(skb) => {
-                let len = skb.len();
+                let packet = skb.packet();
                 match skb.netif_rx() {
                     Rx::Success(tx) => {
-                        dev.lstats_add(len, &tx);
+                        dev.lstats_add(packet, &tx);
                         tx
                     }
                     Rx::Drop(tx) => tx,
@@ -105,29 +117,41 @@ impl Operations for Loopback {
     }
 }
 
-impl ethtool::Operations<Self> for Loopback {
-    const DRIVER: &'static CStr = c"rust_loopback";
-
-    /// A loopback is always connected to itself.
-    fn get_link(_dev: &Device<Self>) -> bool {
-        true
-    }
-}
-
+#[vtable]
 impl link::Kind for Loopback {
     const KIND: &'static CStr = c"rlo";
+
+    /// The zero address is that of every loopback; any other one has to be a unicast address, as
+    /// for a change on the device that is there (`eth_mac_addr()`).
+    fn validate(attributes: &Attributes<'_>, extack: &mut ExtAck<'_>) -> Result {
+        match attributes.address() {
+            None | Some([0, 0, 0, 0, 0, 0]) => Ok(()),
+            Some(address) if address.len() != ETH_ALEN => {
+                extack.refuse(EINVAL, c"A loopback's hardware address has 6 bytes")
+            }
+            Some(address) if address[0] & 1 != 0 => extack.refuse(
+                EADDRNOTAVAIL,
+                c"A loopback's hardware address cannot be a multicast address",
+            ),
+            Some(_) => Ok(()),
+        }
+    }
 }
 
 /// The module: while it is loaded, devices of the kind can be created.
 #[pin_data]
 struct LoopbackModule {
+    /// Dropped before `addresses`, which all devices are subject to.
     #[pin]
     link: link::Registration<Loopback>,
+    #[pin]
+    addresses: addrconf::Registration<Loopback>,
 }
 
 impl kernel::InPlaceModule for LoopbackModule {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
+            addresses <- addrconf::Registration::new(),
             link <- link::Registration::new(),
         })
         .pin_chain(|this| {
