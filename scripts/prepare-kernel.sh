@@ -103,6 +103,6 @@ check_symbols() {
 }
 
 step "Unpacking the kernel sources of $release" "15 s" kernel-unpack unpack
-step "Preparing the kernel tree for Rust modules" "60 s" kernel-prepare prepare
+step "Preparing the kernel tree for Rust modules" "2 min" kernel-prepare prepare
 check_symbols
 touch "$stamp"
