@@ -8,9 +8,9 @@ set -euo pipefail
 
 log=$logs/selftests.log
 mkdir -p "$logs"
-say "Running the selftests in a guest (about 4 min; log: ${log#"$top"/})"
+say "Running the selftests in a guest (about 8 min; log: ${log#"$top"/})"
 status=0
-"$top/scripts/guest.sh" -n selftests -t 1500 make -C selftests run_tests 2>&1 |
+"$top/scripts/guest.sh" -n selftests -t 3000 make -C selftests run_tests 2>&1 |
 	tee "$log" | grep --line-buffered -vE '^# (ok|TAP|1\.\.|overriding)|^make|^# # Totals' || status=$?
 
 count() { grep -cE "$1" "$log" || true; }

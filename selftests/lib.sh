@@ -60,6 +60,28 @@ counters() {
 	echo "${line% }"
 }
 
+# moved NAMESPACE DEVICE COMMAND...: how many packets the device received while
+# the command ran, whose output is not shown.
+moved() {
+	local ns=$1 device=$2 before
+	shift 2
+	before=$(counter "$ns" "$device" rx_packets)
+	ip netns exec "$ns" "$@" >/dev/null 2>&1
+	echo $(($(counter "$ns" "$device" rx_packets) - before))
+}
+
+# sentence COMMAND...: what a refused command says, and its exit status.
+sentence() {
+	local output status=0
+	output=$("$@" 2>&1 >/dev/null) || status=$?
+	printf '%s (%d)' "$(tr '\n' ' ' <<<"$output" | sed 's/ *$//')" $status
+}
+
+# device_of NAMESPACE ADDRESS [OPTION...]: the device that the route leads over.
+device_of() {
+	ip -n "$1" route get "${@:2}" 2>/dev/null | grep -oE 'dev [^ ]+' | head -n 1 | cut -d ' ' -f 2
+}
+
 # ip_counter NAMESPACE NAME: one of the namespace's IP statistics, as nstat calls it.
 ip_counter() {
 	ip netns exec "$1" nstat -asz "$2" | awk -v name="$2" '$1 == name { print $2 }'

@@ -1,0 +1,121 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The private flag own-traffic: on, a device carries the traffic of its own
+# addresses; off, it only holds them, lo carries the traffic, and the device can
+# be the port of a VRF and a default source.
+
+. ./lib.sh
+
+load_module numdevs=0
+modprobe vrf
+modprobe veth
+setup_ns ns
+in_ns() { ip netns exec "$ns" "$@"; }
+flag() { in_ns ethtool --show-priv-flags rlo0 | sed -n 's/^own-traffic *: //p'; }
+set_flag() { in_ns ethtool --set-priv-flags rlo0 own-traffic "$1"; }
+last_line() { kernel_log | sed -n 's/^\[[^]]*\] rlo0: //p' | tail -n 1; }
+# Packets on the device and on lo for two echoes to ADDRESS.
+echoes() {
+	local lo
+	lo=$(counter "$ns" lo rx_packets)
+	echo "$(moved "$ns" rlo0 ping -q -c 2 -i 0.01 -W 2 "$1") $(($(counter "$ns" lo rx_packets) - lo))"
+}
+
+ip -n "$ns" link add rlo0 type rlo
+ip -n "$ns" addr add 10.7.0.1/24 dev rlo0
+ip -n "$ns" link set rlo0 up
+ip -n "$ns" addr add fd00:7::1/64 dev rlo0 nodad
+is "it is on for a new device" on "$(flag)"
+is "on: IPv4 goes through the device" "4 0" "$(echoes 10.7.0.1)"
+is "on: IPv6 goes through the device" "4 0" "$(echoes fd00:7::1)"
+
+is "it cannot be changed while the device is up" \
+	"netlink error: Device or resource busy (1)" "$(sentence set_flag off)"
+is "the log says why" \
+	"own-traffic cannot be changed while the device is up: bring it down first" "$(last_line)"
+is "it is still on" on "$(flag)"
+ok "setting it to what it is is no change" set_flag on
+
+# A connected socket keeps its route; the flag makes it look again.
+in_ns python3 - <<'EOF' &
+import os, pathlib, socket, time
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("10.7.0.1", 7))
+client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+client.connect(("10.7.0.1", 7))
+for step in ("first", "second"):
+    client.send(step.encode())
+    pathlib.Path("/tmp/sent-" + step).touch()
+    while step == "first" and not os.path.exists("/tmp/go"):
+        time.sleep(0.05)
+EOF
+rm -f /tmp/sent-first /tmp/sent-second /tmp/go
+before="$(counter "$ns" rlo0 rx_packets) $(counter "$ns" lo rx_packets)"
+slowwait 10 test -e /tmp/sent-first
+is "a connected socket sends through the device" \
+	"$((${before% *} + 1)) ${before#* }" "$(counter "$ns" rlo0 rx_packets) $(counter "$ns" lo rx_packets)"
+ip -n "$ns" link set rlo0 down
+ok "it can be switched off while the device is down" set_flag off
+is "it is off" off "$(flag)"
+before="$(counter "$ns" rlo0 rx_packets) $(counter "$ns" lo rx_packets)"
+touch /tmp/go
+slowwait 10 test -e /tmp/sent-second
+is "off: the connected socket sends through lo" \
+	"${before% *} $((${before#* } + 1))" "$(counter "$ns" rlo0 rx_packets) $(counter "$ns" lo rx_packets)"
+wait
+
+ip -n "$ns" link set rlo0 up
+ip -n "$ns" addr replace fd00:7::1/64 dev rlo0 nodad
+is "off: IPv4 goes through lo" "0 4" "$(echoes 10.7.0.1)"
+is "off: the whole prefix goes through lo" "0 4" "$(echoes 10.7.0.77)"
+is "off: IPv6 goes through lo" "0 4" "$(echoes fd00:7::1)"
+is "off: it is a loopback still" "LOOPBACK,UP,LOWER_UP" \
+	"$(ip -n "$ns" link show rlo0 | grep -oE '<[^>]*>' | tr -d '<>')"
+
+# A default source for an interface without addresses, as an address of lo is.
+# Only off: inet_select_addr() does not look at L3 masters' addresses.
+setup_ns ref
+ip -n "$ref" addr add 10.7.0.1/32 dev lo
+for n in "$ns" "$ref"; do
+	ip -n "$n" link add veth0 type veth peer name veth1
+	ip -n "$n" link set veth0 up
+	ip -n "$n" link set veth1 up
+	ip -n "$n" route add 192.0.2.0/24 dev veth0
+done
+source_of() { ip -n "$1" route get 192.0.2.1 | grep -oE 'src [^ ]+'; }
+is "off: its address is a default source as lo's is" "$(source_of "$ref")" "$(source_of "$ns")"
+is "off: which is the address" "src 10.7.0.1" "$(source_of "$ns")"
+
+# VRF
+ip -n "$ns" link add blue type vrf table 100
+ip -n "$ns" link set blue up
+ok "off: the device can be put into a VRF" ip -n "$ns" link set rlo0 master blue
+is "off: in the VRF, its address is in the VRF's table" "local 10.7.0.1 dev rlo0" \
+	"$(ip -n "$ns" route show table 100 type local 10.7.0.1 | grep -oE 'local [^ ]+ dev [^ ]+')"
+ok "off: in the VRF, its address answers" in_ns ping -q -c 2 -i 0.01 -I blue 10.7.0.1
+is "off: in the VRF, its address answers in the VRF only" 1 \
+	"$(in_ns ping -q -c 1 -W 1 10.7.0.1 >/dev/null 2>&1; [ $? -ne 0 ] && echo 1)"
+ip -n "$ns" link set rlo0 down
+is "it cannot be switched on in a VRF" \
+	"netlink error: Device or resource busy (1)" "$(sentence set_flag on)"
+is "the log says why, again" \
+	"own-traffic cannot be on for a port of a VRF: release it from the VRF first" "$(last_line)"
+ok "released from the VRF" ip -n "$ns" link set rlo0 nomaster
+ok "it can be switched on again" set_flag on
+is "on: the device cannot be put into a VRF" \
+	"Error: Can not enslave an L3 master device to a VRF. (2)" \
+	"$(sentence ip -n "$ns" link set rlo0 master blue | sed 's/RTNETLINK answers: [^(]* (/(/')"
+ip -n "$ns" link set rlo0 up
+is "on: IPv4 goes through the device again" "4 0" "$(echoes 10.7.0.1)"
+is "on: its address is no default source" "" "$(source_of "$ns" | grep 10.7.0.1)"
+
+for i in $(seq 20); do
+	ip -n "$ns" link set rlo0 down
+	set_flag $([ $((i % 2)) -eq 0 ] && echo on || echo off)
+	ip -n "$ns" link set rlo0 up
+done
+is "switched 20 times, it is on" on "$(flag)"
+is "switched 20 times, traffic is where it should be" "4 0" "$(echoes 10.7.0.1)"
+
+finish
