@@ -108,7 +108,7 @@ pub trait Operations: Sized + Send + Sync + 'static {
 ///
 /// # Invariants
 ///
-/// - The device was made by [`link::Registration`] for the driver `T`.
+/// - The device was made by [`Registration`](crate::link::Registration) for the driver `T`.
 /// - It has passed `ndo_init` and its per-CPU statistics are allocated; it has not reached
 ///   `priv_destructor`.
 #[repr(transparent)]
@@ -372,6 +372,18 @@ impl Setup<'_> {
 
         self.dev.l3mdev_ops = &OPS;
         self.change_priv_flags(bindings::netdev_priv_flags_IFF_L3MDEV_MASTER, 0);
+    }
+
+    /// Lets the device do without address resolution, broadcast and multicast (`IFF_NOARP`).
+    pub fn set_noarp(&mut self) {
+        self.dev.flags = bindings::net_device_flags_IFF_NOARP;
+    }
+
+    /// Gives the device a random hardware address (`eth_hw_addr_random()`).
+    pub fn set_random_address(&mut self) {
+        // SAFETY: The device is valid and not yet known to anybody else; its address list was made
+        // by `alloc_netdev_mqs()` before `setup`.
+        unsafe { bindings::netdev_helper_eth_hw_addr_random(self.dev) };
     }
 
     /// Sets the MTU in bytes, and the range within which it can be changed; a maximum of 0 means

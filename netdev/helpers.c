@@ -94,6 +94,11 @@ void netdev_helper_info_ratelimited(const struct net_device *dev, const char *te
 		netdev_info(dev, "%s\n", text);
 }
 
+void netdev_helper_eth_hw_addr_random(struct net_device *dev)
+{
+	eth_hw_addr_random(dev);
+}
+
 void netdev_helper_lockdep_set_classes(struct net_device *dev)
 {
 	netdev_lockdep_set_classes(dev);

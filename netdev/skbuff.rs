@@ -93,6 +93,20 @@ impl<'a> SkBuff<'a> {
         self.len().wrapping_sub(data_len)
     }
 
+    /// Ends the life of a packet that reached its destination (`dev_consume_skb_any()`).
+    pub fn consume(self) -> Tx<'a> {
+        // SAFETY: The packet is owned by the type invariants, and the ownership is given up. The
+        // function may be called from any context.
+        unsafe {
+            bindings::dev_kfree_skb_any_reason(
+                self.into_raw(),
+                bindings::skb_drop_reason_SKB_CONSUMED,
+            )
+        };
+        // INVARIANT: By the invariants of `self`.
+        Tx(PhantomData)
+    }
+
     /// Drops the packet for a reason (`dev_kfree_skb_any_reason()`).
     ///
     /// Counting the drop is left to the caller, see
