@@ -49,7 +49,7 @@ run: modules ## Boot the stock kernel in QEMU, load the module and send traffic 
 	@scripts/guest.sh -n run -t 120 scripts/demo.sh
 
 .PHONY: test
-test: modules check selftests ## Run every test there is
+test: modules check doc selftests ## Run every test there is
 
 .PHONY: selftests
 selftests: modules ## Run the selftests in QEMU
@@ -60,7 +60,14 @@ check: kernel ## Check formatting (rustfmt) and lints (clippy)
 	$(step) "Checking the lints (clippy)" "15 s" clippy \
 		$(stock_build) CLIPPY=1 MO=/src/build/clippy modules
 	$(step) "Checking the format (rustfmt)" "1 s" rustfmt $(in_root) rustfmt --check \
-		--config-path build/linux-$(release)/.rustfmt.toml rust_loopback.rs netdev/netdev.rs
+		--config-path build/linux-$(release)/.rustfmt.toml \
+		rust_loopback.rs netdev/netdev.rs samples/rust_sink.rs
+
+.PHONY: doc
+doc: kernel ## Make HTML of both crates' documentation in build/doc (rustdoc)
+	$(step) "Documenting both crates (rustdoc)" "30 s" rustdoc \
+		$(stock_build) RUSTDOC_OUTPUT=/src/build/doc modules
+	@echo "==> See build/doc/netdev/index.html and build/doc/rust_loopback/index.html"
 
 .PHONY: shell
 shell: modules ## Open a shell in a guest with the module loaded
