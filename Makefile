@@ -41,7 +41,8 @@ ifneq ($(KDIR),)
 else
 	install -D -m 644 build/module/rust_loopback.ko \
 		"$(INSTALL_MOD_PATH)/lib/modules/$(release)/updates/rust_loopback.ko"
-	depmod -b "$(INSTALL_MOD_PATH)/" "$(release)"
+	@if command -v depmod >/dev/null; then depmod -b "$(INSTALL_MOD_PATH)/" "$(release)"; else \
+		echo "depmod was not found: run 'depmod $(release)' where the module is used"; fi
 endif
 
 .PHONY: run
