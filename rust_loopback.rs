@@ -55,9 +55,6 @@ const MTU: u32 = 64 * 1024;
 /// Largest packet for segmentation in bytes (`GSO_MAX_SIZE`): any that the stack can build.
 const TSO_MAX_SIZE: u32 = 8 * 65535;
 
-/// Length of a hardware address in bytes.
-const ETH_ALEN: usize = 6;
-
 /// A loopback device. It has no state beyond what every device has.
 struct Loopback;
 
@@ -66,7 +63,6 @@ impl Operations for Loopback {
 
     fn setup(dev: &mut Setup<'_>) {
         dev.set_loopback();
-        dev.set_own_traffic();
         dev.set_mtu(MTU, 0, 0);
         dev.set_live_addr_change();
         dev.set_no_queue();
@@ -121,20 +117,8 @@ impl Operations for Loopback {
 impl link::Kind for Loopback {
     const KIND: &'static CStr = c"rlo";
 
-    /// The zero address is that of every loopback; any other one has to be a unicast address, as
-    /// for a change on the device that is there (`eth_mac_addr()`).
     fn validate(attributes: &Attributes<'_>, extack: &mut ExtAck<'_>) -> Result {
-        match attributes.address() {
-            None | Some([0, 0, 0, 0, 0, 0]) => Ok(()),
-            Some(address) if address.len() != ETH_ALEN => {
-                extack.refuse(EINVAL, c"A loopback's hardware address has 6 bytes")
-            }
-            Some(address) if address[0] & 1 != 0 => extack.refuse(
-                EADDRNOTAVAIL,
-                c"A loopback's hardware address cannot be a multicast address",
-            ),
-            Some(_) => Ok(()),
-        }
+        attributes.check_ethernet_address(extack)
     }
 }
 
@@ -155,11 +139,9 @@ impl kernel::InPlaceModule for LoopbackModule {
             link <- link::Registration::new(),
         })
         .pin_chain(|this| {
-            let rtnl = rtnl::lock();
-            for _ in 0..module_parameters::numdevs.value() {
-                this.link.create(&rtnl, c"rlo%d")?;
-            }
-            Ok(())
+            // RTNL is taken for each, so that others get it in between.
+            (0..module_parameters::numdevs.value())
+                .try_for_each(|_| this.link.create(&rtnl::lock(), c"rlo%d"))
         })
     }
 }

@@ -33,12 +33,13 @@ pub enum Origin {
 
 /// What is asked before an address is added to a device.
 ///
-/// Runs under RTNL. An error refuses the address.
+/// Runs under RTNL, may sleep. An error refuses the address.
 pub trait Validator: link::Kind {
-    /// An IPv4 address is about to be added.
+    /// An IPv4 address is about to be added: `ifa_address`, which is the peer's where there is one.
     fn validate_inet(address: Ipv4Addr, origin: Origin) -> Result;
 
-    /// An IPv6 address is about to be added.
+    /// An IPv6 address is about to be added. Those of router advertisements and those that follow
+    /// a conflict are not asked for.
     fn validate_inet6(address: Ipv6Addr, origin: Origin) -> Result;
 }
 

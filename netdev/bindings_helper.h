@@ -18,9 +18,11 @@
 #include <net/net_namespace.h>
 #include <net/netdev_queues.h>
 #include <net/rtnetlink.h>
+#include <net/tcp.h>
 
 #include "helpers.h"
 
+const u32 RUST_CONST_HELPER_MAX_TCP_HEADER = MAX_TCP_HEADER;
 const u64 RUST_CONST_HELPER_NETIF_F_SG = NETIF_F_SG;
 const u64 RUST_CONST_HELPER_NETIF_F_FRAGLIST = NETIF_F_FRAGLIST;
 const u64 RUST_CONST_HELPER_NETIF_F_GSO_SOFTWARE = NETIF_F_GSO_SOFTWARE;

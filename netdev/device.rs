@@ -7,6 +7,7 @@
 use crate::{
     bindings,
     ethtool,
+    loopback,
     rtnl::Rtnl,
     skbuff::{
         SkBuff,
@@ -71,7 +72,8 @@ impl_flags!(
 /// What a driver does: the private data of a device, and the callbacks.
 ///
 /// The implementing type is the private data. It is made when the device is registered and dropped
-/// after the device is gone; in between, callbacks that run in parallel share it.
+/// after the device is gone; in between, callbacks that run in parallel share it. Its destructor may
+/// sleep. It may neither take RTNL nor rely on it: RTNL is held if the registration failed.
 ///
 /// C counterpart: `struct net_device_ops`.
 pub trait Operations: Sized + Send + Sync + 'static {
@@ -186,7 +188,9 @@ impl<T> Device<T> {
     /// Sets the numbers of queues in use (`netif_set_real_num_queues()`).
     ///
     /// May sleep. Fails with `EINVAL` for none or for more than [`num_queues`](Self::num_queues),
-    /// with `ENOMEM` when the queues' objects cannot be made; the numbers stay as they were then.
+    /// with `ENOMEM` when the queues' objects cannot be made, and with `EBUSY` when there would be
+    /// fewer receive queues while a generic XDP program is attached; the numbers stay as they were
+    /// then.
     pub fn set_real_num_queues(&self, queues: Queues, _rtnl: &Rtnl) -> Result {
         let most = self.num_queues();
         if !(1..=most.rx).contains(&queues.rx) || !(1..=most.tx).contains(&queues.tx) {
@@ -196,9 +200,16 @@ impl<T> Device<T> {
         let in_use = &self.private().rx_queues;
         let before = self.real_num_queues();
         if queues.rx < before.rx {
-            // The receive path does not tolerate packets of a queue that is no longer in use.
+            // do_xdp_generic() warns about packets on the backlog whose queue is gone, and nothing
+            // that is exported empties the backlog.
+            // SAFETY: The device is valid, and the pointer is written under RTNL.
+            if !unsafe { (*self.as_raw()).xdp_prog }.is_null() {
+                return Err(EBUSY);
+            }
+            // So does get_rps_cpu() about packets that come to the backlog afterwards.
             in_use.store(queues.rx, Relaxed);
-            // SAFETY: May be called under RTNL. `ndo_start_xmit` runs in RCU read sections.
+            // SAFETY: May be called under RTNL. `ndo_start_xmit` runs in RCU read sections, or with
+            // bottom halves or interrupts disabled, which amounts to the same.
             unsafe { bindings::synchronize_net() };
         }
         // SAFETY: The device is valid, RTNL is held, and the numbers were checked.
@@ -214,28 +225,35 @@ impl<T> Device<T> {
         unsafe { (*self.as_raw()).flags & bindings::net_device_flags_IFF_UP != 0 }
     }
 
-    /// Whether the device is the output device of its own local addresses, see
-    /// [`Setup::set_own_traffic`].
-    pub fn own_traffic(&self) -> bool {
-        // SAFETY: The device is valid. Bit fields are read as C does, possibly while others of the
-        // same word change.
+    /// `priv_flags`.
+    fn priv_flags(&self, _rtnl: &Rtnl) -> u32 {
+        // SAFETY: The device is valid, and the bit fields are written under RTNL.
         let flags = unsafe {
             bindings::net_device__bindgen_ty_1__bindgen_ty_1::priv_flags_raw(
                 (&raw const (*self.as_raw()).__bindgen_anon_1).cast(),
             )
         };
-        flags & bindings::netdev_priv_flags_IFF_L3MDEV_MASTER as usize != 0
+        // The field has 32 bits.
+        flags as u32
+    }
+
+    /// Whether the device is the output device of its own local addresses, see
+    /// [`Setup::set_loopback`].
+    pub fn own_traffic(&self, rtnl: &Rtnl) -> bool {
+        self.priv_flags(rtnl) & bindings::netdev_priv_flags_IFF_L3MDEV_MASTER != 0
     }
 
     /// Makes the device the output device of its own local addresses, or `lo`.
     ///
-    /// Only for a device that was set up with [`Setup::set_own_traffic`], else `EOPNOTSUPP`. Fails
+    /// Only for a device that was set up with [`Setup::set_loopback`], else `EOPNOTSUPP`. Fails
     /// with `EBUSY` while the device is up, since packets may be under way, and while it is a port
     /// of a VRF, which is an L3 master itself.
+    ///
+    /// Policy rules that name the device (`ip rule ... oif`) keep what it was when they were added.
     pub fn set_own_traffic(&self, on: bool, rtnl: &Rtnl) -> Result {
         let dev = self.as_raw();
-        // SAFETY: The device is valid, and the pointer is not written after `setup`.
-        if unsafe { (*dev).l3mdev_ops.is_null() } {
+        // SAFETY: The device is valid, and its type is not changed after `setup`.
+        if !unsafe { loopback::is_loopback(dev) } {
             return Err(EOPNOTSUPP);
         }
         if self.is_up(rtnl) || self.is_vrf_port(rtnl) {
@@ -247,14 +265,8 @@ impl<T> Device<T> {
     }
 
     /// Whether the device is a port of a VRF (`netif_is_l3_slave()`).
-    pub fn is_vrf_port(&self, _rtnl: &Rtnl) -> bool {
-        // SAFETY: As in `own_traffic()`.
-        let flags = unsafe {
-            bindings::net_device__bindgen_ty_1__bindgen_ty_1::priv_flags_raw(
-                (&raw const (*self.as_raw()).__bindgen_anon_1).cast(),
-            )
-        };
-        flags & bindings::netdev_priv_flags_IFF_L3MDEV_SLAVE as usize != 0
+    pub fn is_vrf_port(&self, rtnl: &Rtnl) -> bool {
+        self.priv_flags(rtnl) & bindings::netdev_priv_flags_IFF_L3MDEV_SLAVE != 0
     }
 
     /// Writes a line with the device's name to the kernel's log (`netdev_info()`), unless there
@@ -306,7 +318,7 @@ struct Private<T> {
 impl<T> Private<T> {
     /// Size in bytes, for `rtnl_link_ops::priv_size`.
     const SIZE: usize = {
-        // `netdev_priv()` is aligned to NETDEV_ALIGN, 32 bytes.
+        // `net_device::priv` is aligned to a cache line, which has at least 32 bytes.
         assert!(align_of::<Self>() <= 32);
         size_of::<Self>()
     };
@@ -353,24 +365,23 @@ impl Setup<'_> {
     ///
     /// `IFF_LOOPBACK` appears when the device has been registered, and goes before it is
     /// unregistered.
+    ///
+    /// Unlike `lo`, the device is the one over which the traffic of its own local addresses goes;
+    /// [`Device::set_own_traffic`] changes that. It is an L3 master without a table of its own
+    /// (`IFF_L3MDEV_MASTER`): the lookup of a route stays the same, but
+    /// `l3mdev_master_dev_rcu()`, which the IP layers ask for the output device of a local
+    /// address, answers with the device itself.
     pub fn set_loopback(&mut self) {
+        const L3MDEV_OPS: bindings::l3mdev_ops = pin_init::zeroed();
+
         self.dev.type_ = bindings::ARPHRD_LOOPBACK as u16;
         // IFF_NOARP stands in for IFF_LOOPBACK during the registration.
         self.dev.flags = bindings::net_device_flags_IFF_NOARP;
         self.dev.broadcast.fill(0);
         self.dev.set_netns_immutable(1);
-    }
-
-    /// Makes the device the one over which the traffic of its own local addresses goes, where
-    /// that of other devices' addresses goes over `lo`.
-    ///
-    /// The device is an L3 master without a table of its own (`IFF_L3MDEV_MASTER`): the lookup of
-    /// a route stays the same, but `l3mdev_master_dev_rcu()`, which the IP layers ask for the
-    /// output device of a local address, answers with the device itself.
-    pub fn set_own_traffic(&mut self) {
-        const OPS: bindings::l3mdev_ops = pin_init::zeroed();
-
-        self.dev.l3mdev_ops = &OPS;
+        // Only for a loopback: ipvlan would replace the operations of another device, and leave
+        // its own behind. It refuses loopbacks.
+        self.dev.l3mdev_ops = &L3MDEV_OPS;
         self.change_priv_flags(bindings::netdev_priv_flags_IFF_L3MDEV_MASTER, 0);
     }
 
@@ -425,8 +436,9 @@ impl Setup<'_> {
     }
 
     /// Sets the largest packet in bytes that the device takes for segmentation
-    /// (`netif_set_tso_max_size()`), up to `GSO_MAX_SIZE`.
+    /// (`netif_set_tso_max_size()`), up to `GSO_MAX_SIZE` and not less than TCP's headers need.
     pub fn set_tso_max_size(&mut self, size: u32) {
+        let size = size.max(bindings::MAX_TCP_HEADER + 1);
         // SAFETY: The device is valid and not yet known to anybody else.
         unsafe { bindings::netif_set_tso_max_size(self.dev, size) };
     }

@@ -51,7 +51,7 @@ pub trait Operations<T> {
     fn get_link(dev: &Device<T>) -> bool;
 
     /// The private flags that are on (`get_priv_flags`), a bit for each name.
-    fn get_priv_flags(_dev: &Device<T>) -> u32 {
+    fn get_priv_flags(_dev: &Device<T>, _rtnl: &Rtnl) -> u32 {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
@@ -88,6 +88,15 @@ fn put_name(place: &mut [u8; GSTRING_LEN], name: fmt::Arguments<'_>) {
 pub(crate) struct Adapter<T>(PhantomData<T>);
 
 impl<T: device::Operations> Adapter<T> {
+    /// Whether there are private flags. What the core demands of them is checked here.
+    const PRIV_FLAGS: bool = {
+        let flags = T::Ethtool::PRIV_FLAGS;
+        assert!(flags.len() <= 32);
+        assert!(flags.is_empty() != T::Ethtool::HAS_GET_PRIV_FLAGS);
+        assert!(flags.is_empty() != T::Ethtool::HAS_SET_PRIV_FLAGS);
+        !flags.is_empty()
+    };
+
     /// The operations table of the driver's devices.
     pub(crate) const ETHTOOL_OPS: bindings::ethtool_ops = bindings::ethtool_ops {
         get_drvinfo: Some(Self::get_drvinfo),
@@ -98,12 +107,12 @@ impl<T: device::Operations> Adapter<T> {
         get_sset_count: Some(Self::get_sset_count),
         get_strings: Some(Self::get_strings),
         get_ethtool_stats: Some(Self::get_ethtool_stats),
-        get_priv_flags: if T::Ethtool::HAS_GET_PRIV_FLAGS {
+        get_priv_flags: if Self::PRIV_FLAGS {
             Some(Self::get_priv_flags)
         } else {
             None
         },
-        set_priv_flags: if T::Ethtool::HAS_SET_PRIV_FLAGS {
+        set_priv_flags: if Self::PRIV_FLAGS {
             Some(Self::set_priv_flags)
         } else {
             None
@@ -199,7 +208,10 @@ impl<T: device::Operations> Adapter<T> {
             bindings::ethtool_stringset_ETH_SS_STATS => {
                 queue_stats(dev.real_num_queues()).count() * VALUES_PER_QUEUE
             }
-            bindings::ethtool_stringset_ETH_SS_PRIV_FLAGS => T::Ethtool::PRIV_FLAGS.len(),
+            // A set that is there but empty makes the core warn.
+            bindings::ethtool_stringset_ETH_SS_PRIV_FLAGS if !T::Ethtool::PRIV_FLAGS.is_empty() => {
+                T::Ethtool::PRIV_FLAGS.len()
+            }
             _ => return EOPNOTSUPP.to_errno(),
         };
         // At most four values for each of 4096 queues.
@@ -267,10 +279,12 @@ impl<T: device::Operations> Adapter<T> {
     ///
     /// # Safety
     ///
-    /// Called by the core only, for a device of the driver `T`.
+    /// Called by the core only, for a device of the driver `T`, under RTNL.
     unsafe extern "C" fn get_priv_flags(dev: *mut bindings::net_device) -> u32 {
+        // SAFETY: By the safety requirements.
+        let rtnl = unsafe { Rtnl::assume_held() };
         // SAFETY: The core asks devices between their registration and their removal.
-        T::Ethtool::get_priv_flags(unsafe { Device::from_raw(dev) })
+        T::Ethtool::get_priv_flags(unsafe { Device::from_raw(dev) }, &rtnl)
     }
 
     /// `ethtool_ops::set_priv_flags`.

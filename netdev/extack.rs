@@ -35,12 +35,20 @@ impl ExtAck<'_> {
         }
     }
 
-    /// Refuses a request: says why (`NL_SET_ERR_MSG()`) and returns the error.
+    /// Refuses a request: says why, in up to 79 bytes (`NL_SET_ERR_MSG_FMT()`), and returns the
+    /// error.
     pub fn refuse<T>(&mut self, error: Error, why: &'static CStr) -> Result<T> {
         if let Some(extack) = self.extack {
-            // SAFETY: The pointer is valid by the type invariants; the text is static, and the
-            // request ends before the module could be unloaded.
-            unsafe { (*extack.as_ptr())._msg = why.as_char_ptr() };
+            // The answer is sent when the module's code is not protected any more: copy the text.
+            // SAFETY: The pointer is valid by the type invariants.
+            let extack = unsafe { &mut *extack.as_ptr() };
+            let room = extack._msg_buf.len() - 1;
+            let text = &why.to_bytes()[..why.to_bytes().len().min(room)];
+            for (to, from) in extack._msg_buf.iter_mut().zip(text) {
+                *to = *from as c_char;
+            }
+            extack._msg_buf[text.len()] = 0;
+            extack._msg = extack._msg_buf.as_ptr();
         }
         Err(error)
     }

@@ -30,6 +30,12 @@ void netdev_helper_skb_into_rx(struct sk_buff *skb, struct net_device *dev)
 	skb->protocol = eth_type_trans(skb, dev);
 }
 
+void netdev_helper_skb_consume(struct sk_buff *skb)
+{
+	skb_tx_timestamp(skb);
+	dev_consume_skb_any(skb);
+}
+
 void netdev_helper_lstats_add(struct net_device *dev, unsigned int len)
 {
 	dev_lstats_add(dev, len);
@@ -37,7 +43,7 @@ void netdev_helper_lstats_add(struct net_device *dev, unsigned int len)
 
 struct pcpu_lstats __percpu *netdev_helper_pcpu_lstats_alloc(void)
 {
-	return netdev_alloc_pcpu_stats(struct pcpu_lstats);
+	return __netdev_alloc_pcpu_stats(struct pcpu_lstats, GFP_KERNEL_ACCOUNT);
 }
 
 void netdev_helper_pcpu_lstats_add(struct pcpu_lstats __percpu *stats, unsigned int len)
@@ -121,6 +127,6 @@ void netdev_helper_loopback_conf(struct net_device *dev)
 	}
 #if IS_ENABLED(CONFIG_IPV6)
 	if (idev)
-		idev->cnf.use_tempaddr = -1;
+		WRITE_ONCE(idev->cnf.use_tempaddr, -1);
 #endif
 }

@@ -10,6 +10,7 @@
 #include <linux/skbuff.h>
 
 void netdev_helper_skb_into_rx(struct sk_buff *skb, struct net_device *dev);
+void netdev_helper_skb_consume(struct sk_buff *skb);
 void netdev_helper_lstats_add(struct net_device *dev, unsigned int len);
 
 struct pcpu_lstats __percpu *netdev_helper_pcpu_lstats_alloc(void);

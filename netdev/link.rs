@@ -70,10 +70,28 @@ impl<'a> Attributes<'a> {
         // SAFETY: As above; the data follow the header.
         Some(unsafe { slice::from_raw_parts(attribute.cast::<u8>().add(header), len) })
     }
+
+    /// Refuses a hardware address that an Ethernet device could not be given later
+    /// (`eth_mac_addr()`): one that is not of 6 bytes (`EINVAL`) or not unicast (`EADDRNOTAVAIL`).
+    pub fn check_ethernet_address(&self, extack: &mut ExtAck<'_>) -> Result {
+        match self.address() {
+            Some(address) if address.len() != bindings::ETH_ALEN as usize => {
+                extack.refuse(EINVAL, c"The hardware address has to have 6 bytes")
+            }
+            Some(address) if address[0] & 1 != 0 => extack.refuse(
+                EADDRNOTAVAIL,
+                c"The hardware address cannot be a multicast address",
+            ),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The registration of a kind of devices. Dropping it removes all devices of the kind, in all
 /// network namespaces, and waits until they are gone.
+///
+/// It has to be dropped by a task that does not hold RTNL, which would wait for itself. As with any
+/// registration, leaking it (`mem::forget()`) leaves callbacks behind when the module is unloaded.
 ///
 /// # Invariants
 ///
@@ -120,16 +138,20 @@ impl<T: Kind> Registration<T> {
         })
     }
 
-    /// Creates a device of the kind in the initial network namespace, as
-    /// `ip link add name NAME type KIND` does there.
+    /// Creates a device of the kind in the initial network namespace, named by the kernel
+    /// (`NET_NAME_ENUM`).
     ///
     /// `name` may contain one `%d`, in which case the first free number takes its place. Errors are
     /// those of the driver's [`Operations::new`] and of `register_netdevice()`: `EEXIST` for a name
     /// that is taken, `EINVAL` for one that cannot be, `ENOMEM`, and so on.
     pub fn create(&self, _rtnl: &Rtnl, name: &CStr) -> Result {
+        // alloc_netdev_mqs() has a BUG_ON() for a longer name.
+        if name.to_bytes().len() >= bindings::IFNAMSIZ as usize {
+            return Err(EINVAL);
+        }
         let mut attributes = [ptr::null_mut(); bindings::__IFLA_MAX as usize];
-        // SAFETY: The operations are registered by the type invariants, no attribute is given, and
-        // RTNL is held, which the token proves.
+        // SAFETY: The operations are registered by the type invariants, no attribute is given, the
+        // name is short enough, and RTNL is held, which the token proves.
         let dev = from_err_ptr(unsafe {
             bindings::rtnl_create_link(
                 &raw mut bindings::init_net,
@@ -216,8 +238,7 @@ impl<T: Kind> Registration<T> {
 #[pinned_drop]
 impl<T: Kind> PinnedDrop for Registration<T> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: The table is registered by the type invariants. RTNL is not held: the guard
-        // cannot be alive here, since a module is unloaded by a task that holds no lock.
+        // SAFETY: The table is registered by the type invariants.
         unsafe { bindings::rtnl_link_unregister(self.ops.get()) };
     }
 }

@@ -16,7 +16,7 @@ use crate::bindings;
 /// # Safety
 ///
 /// `dev` is a valid device.
-unsafe fn is_loopback(dev: *mut bindings::net_device) -> bool {
+pub(crate) unsafe fn is_loopback(dev: *mut bindings::net_device) -> bool {
     // SAFETY: By the safety requirements; the type does not change any more.
     u32::from(unsafe { (*dev).type_ }) == bindings::ARPHRD_LOOPBACK
 }
@@ -54,8 +54,11 @@ pub(crate) unsafe fn registered(dev: *mut bindings::net_device) {
     }
 }
 
-/// Prepares the removal of a device: closes it, so that its addresses go as a loopback's do, and
+/// Prepares the removal of a device: closes it, so that nothing sees it up without the flag, and
 /// clears the flag.
+///
+/// Its addresses go at `NETDEV_UNREGISTER`, with `fib_disable_ip()`, which flushes the routes of
+/// the device whatever their type. The flag is missing in the `RTM_DELLINK` message, too.
 ///
 /// # Safety
 ///

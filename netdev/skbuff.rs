@@ -93,16 +93,12 @@ impl<'a> SkBuff<'a> {
         self.len().wrapping_sub(data_len)
     }
 
-    /// Ends the life of a packet that reached its destination (`dev_consume_skb_any()`).
+    /// Ends the life of a packet that reached its destination: takes the software transmit
+    /// timestamp and frees it (`dev_consume_skb_any()`).
     pub fn consume(self) -> Tx<'a> {
         // SAFETY: The packet is owned by the type invariants, and the ownership is given up. The
         // function may be called from any context.
-        unsafe {
-            bindings::dev_kfree_skb_any_reason(
-                self.into_raw(),
-                bindings::skb_drop_reason_SKB_CONSUMED,
-            )
-        };
+        unsafe { bindings::netdev_helper_skb_consume(self.into_raw()) };
         // INVARIANT: By the invariants of `self`.
         Tx(PhantomData)
     }
@@ -156,8 +152,9 @@ impl<'a> SkBuff<'a> {
         let mut rx_queue = 0;
         if dev.queue_stats().is_some() {
             rx_queue = dev.rx_queue_for(tx_queue);
-            // SAFETY: The packet is owned by the type invariants. As skb_record_rx_queue() does;
-            // on a device with one queue the mapping is and stays 0, "not recorded".
+            // SAFETY: The packet is owned by the type invariants. As skb_record_rx_queue() does; a
+            // device without these counters was allocated with one queue of each kind, so that the
+            // mapping is and stays 0, "not recorded".
             unsafe { (*self.skb.as_ptr()).queue_mapping = rx_queue + 1 };
         }
 

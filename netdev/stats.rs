@@ -191,9 +191,9 @@ impl QueueStats {
     /// Allocates the counters for as many queues. May sleep.
     pub(crate) fn new(rx: usize, tx: usize) -> Result<Self> {
         let counters = |count| -> Result<KVVec<PerCpu>> {
-            let mut counters = KVVec::with_capacity(count, GFP_KERNEL)?;
+            let mut counters = KVVec::with_capacity(count, GFP_KERNEL_ACCOUNT)?;
             for _ in 0..count {
-                counters.push(PerCpu::new()?, GFP_KERNEL)?;
+                counters.push(PerCpu::new()?, GFP_KERNEL_ACCOUNT)?;
             }
             Ok(counters)
         };

@@ -26,8 +26,8 @@ impl ethtool::Operations<Self> for Loopback {
         true
     }
 
-    fn get_priv_flags(dev: &Device<Self>) -> u32 {
-        if dev.own_traffic() {
+    fn get_priv_flags(dev: &Device<Self>, rtnl: &Rtnl) -> u32 {
+        if dev.own_traffic(rtnl) {
             OWN_TRAFFIC
         } else {
             0
@@ -36,7 +36,7 @@ impl ethtool::Operations<Self> for Loopback {
 
     fn set_priv_flags(dev: &Device<Self>, flags: u32, rtnl: &Rtnl) -> Result {
         let own_traffic = flags & OWN_TRAFFIC != 0;
-        if own_traffic == dev.own_traffic() {
+        if own_traffic == dev.own_traffic(rtnl) {
             return Ok(());
         }
         dev.set_own_traffic(own_traffic, rtnl).inspect_err(|_| {

@@ -10,7 +10,11 @@
 use kernel::prelude::*;
 use netdev::{
     ethtool,
-    link,
+    extack::ExtAck,
+    link::{
+        self,
+        Attributes, //
+    },
     stats::LinkStats,
     Device,
     Feature,
@@ -78,6 +82,10 @@ impl ethtool::Operations<Self> for Sink {
 #[vtable]
 impl link::Kind for Sink {
     const KIND: &'static CStr = c"rsink";
+
+    fn validate(attributes: &Attributes<'_>, extack: &mut ExtAck<'_>) -> Result {
+        attributes.check_ethernet_address(extack)
+    }
 }
 
 /// The module: while it is loaded, devices of the kind can be created.
