@@ -28,6 +28,7 @@ for state in down up; do
 	ip -n "$ns" link set lo $state
 	ip -n "$ns" link set rlo0 $state
 	lo=$(fields lo)
+	is "$state: ip -d link: there are fields" yes "$([ "$(wc -l <<<"$lo")" -gt 20 ] && echo yes)"
 	rlo=$(fields rlo0)
 	while read -r line; do
 		is "$state: ip -d link: $line" "$line" "$(grep "^${line%%=*}=" <<<"$rlo")"
@@ -39,6 +40,7 @@ is "ip -d link: kind" "rlo" \
 
 in_ns() { ip netns exec "$ns" "$@"; }
 same() { # NAME COMMAND, with DEVICE for the device
+	ok "$1: succeeds" in_ns sh -c "${2//DEVICE/rlo0}"
 	is "$1" "$(in_ns sh -c "${2//DEVICE/lo}" 2>&1 | sed 's/\blo\b/DEVICE/g')" \
 		"$(in_ns sh -c "${2//DEVICE/rlo0}" 2>&1 | sed 's/\brlo0\b/DEVICE/g')"
 }
@@ -58,7 +60,7 @@ for attribute in type flags mtu tx_queue_len address broadcast addr_len carrier 
 done
 for family in ipv4 ipv6; do
 	same "sysctl: net.$family.conf" \
-		"cd /proc/sys/net/$family/conf/DEVICE && grep -s -v ^\$ *"
+		"cd /proc/sys/net/$family/conf/DEVICE && grep -s -v '^\$' * || [ \$? -eq 2 ]"
 done
 same "no IPv6 link-local address, no neighbour" "ip neigh show dev DEVICE; ip -6 addr show dev DEVICE scope link"
 same "queueing discipline" "tc qdisc show dev DEVICE"

@@ -70,6 +70,18 @@ moved() {
 	echo $(($(counter "$ns" "$device" rx_packets) - before))
 }
 
+# trace_drops: begins to trace dropped packets with their reasons.
+# drops REASON: ends it, and counts those with the reason.
+tracing=/sys/kernel/tracing
+trace_drops() {
+	: >$tracing/trace
+	echo 1 >$tracing/events/skb/kfree_skb/enable
+}
+drops() {
+	echo 0 >$tracing/events/skb/kfree_skb/enable
+	grep -c "reason: $1" $tracing/trace
+}
+
 # sentence COMMAND...: what a refused command says, and its exit status.
 sentence() {
 	local output status=0
@@ -102,6 +114,7 @@ finish() {
 	cleanup_all_ns
 	! module_loaded || unload_module
 	is "no network namespace is left over" "" "$(ip netns list)"
+	ok "the kernel's log reaches back to the start" sh -c "dmesg | grep -qF '$mark'"
 	is "the kernel's log is clean" "" "$(kernel_log | grep -E -f bad-log)"
 	ktap_set_plan $((KTAP_TESTNO - 1))
 	ktap_finished

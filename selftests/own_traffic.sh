@@ -37,7 +37,10 @@ is "the log says why" \
 is "it is still on" on "$(flag)"
 ok "setting it to what it is is no change" set_flag on
 
+rm -f /tmp/sent-first /tmp/sent-second /tmp/go
+
 # A connected socket keeps its route; the flag makes it look again.
+before="$(counter "$ns" rlo0 rx_packets) $(counter "$ns" lo rx_packets)"
 in_ns python3 - <<'EOF' &
 import os, pathlib, socket, time
 server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -50,9 +53,7 @@ for step in ("first", "second"):
     while step == "first" and not os.path.exists("/tmp/go"):
         time.sleep(0.05)
 EOF
-rm -f /tmp/sent-first /tmp/sent-second /tmp/go
-before="$(counter "$ns" rlo0 rx_packets) $(counter "$ns" lo rx_packets)"
-slowwait 10 test -e /tmp/sent-first
+slowwait 30 test -e /tmp/sent-first
 is "a connected socket sends through the device" \
 	"$((${before% *} + 1)) ${before#* }" "$(counter "$ns" rlo0 rx_packets) $(counter "$ns" lo rx_packets)"
 ip -n "$ns" link set rlo0 down
@@ -60,7 +61,7 @@ ok "it can be switched off while the device is down" set_flag off
 is "it is off" off "$(flag)"
 before="$(counter "$ns" rlo0 rx_packets) $(counter "$ns" lo rx_packets)"
 touch /tmp/go
-slowwait 10 test -e /tmp/sent-second
+slowwait 30 test -e /tmp/sent-second
 is "off: the connected socket sends through lo" \
 	"${before% *} $((${before#* } + 1))" "$(counter "$ns" rlo0 rx_packets) $(counter "$ns" lo rx_packets)"
 wait
@@ -86,6 +87,10 @@ done
 source_of() { ip -n "$1" route get 192.0.2.1 | grep -oE 'src [^ ]+'; }
 is "off: its address is a default source as lo's is" "$(source_of "$ref")" "$(source_of "$ns")"
 is "off: which is the address" "src 10.7.0.1" "$(source_of "$ns")"
+
+ip -n "$ns" link set rlo0 down
+is "off: while it is down its address answers over lo, as that of any device" "0 4" "$(echoes 10.7.0.1)"
+ip -n "$ns" link set rlo0 up
 
 # VRF
 ip -n "$ns" link add blue type vrf table 100

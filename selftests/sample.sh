@@ -39,9 +39,22 @@ send sink0 2
 is "100 packets are sent" 100 $(($(counter "$ns" sink0 tx_packets) - tx_before))
 is "none is received" 0 "$(counter "$ns" sink0 rx_packets)"
 is "none is dropped" "0 0" "$(counter "$ns" sink0 tx_dropped) $(counter "$ns" sink0 rx_dropped)"
-is "the Ethernet header is counted, as on dummy" \
-	"$(tx_before=$(counter "$ns" dummy0 tx_bytes); send dummy0 3; echo $(($(counter "$ns" dummy0 tx_bytes) - tx_before)))" \
-	"$((100 * (1000 + 28 + 14)))"
+send dummy0 3
+is "the Ethernet header is counted" $((100 * (1000 + 28 + 14))) "$(counter "$ns" sink0 tx_bytes)"
+is "the counters are those of a dummy" "$(counters "$ns" dummy0)" "$(counters "$ns" sink0)"
+is "a multicast address is refused, as by dummy" \
+	"2 Error: The hardware address cannot be a multicast address. (2)" \
+	"$(ip -n "$ns" link add dummy1 address 01:00:00:00:00:01 type dummy 2>/dev/null; echo "$?" \
+		"$(sentence ip -n "$ns" link add sink1 address 01:00:00:00:00:01 type rsink)")"
+is "the names of private flags, which it has not" "Operation not supported" "$(in_ns python3 -c '
+import array, fcntl, os, socket, struct
+SIOCETHTOOL, ETHTOOL_GSTRINGS, ETH_SS_PRIV_FLAGS = 0x8946, 0x1B, 2
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+value = array.array("B", struct.pack("III", ETHTOOL_GSTRINGS, ETH_SS_PRIV_FLAGS, 0) + bytes(1024))
+try:
+    fcntl.ioctl(sock, SIOCETHTOOL, struct.pack("16sP8x", b"sink0", value.buffer_info()[0]))
+except OSError as error:
+    print(os.strerror(error.errno))')"
 is "traffic to its own address goes over lo, as with any device" lo "$(device_of "$ns" 192.0.2.1)"
 is "private flags it has none" "netlink error: Operation not supported (1)" \
 	"$(sentence in_ns ethtool --show-priv-flags sink0)"

@@ -82,7 +82,7 @@ is "and not through the device" "$before" "$(counters "$ns" rlo0)"
 # come from a tun device, which has no such header, by a redirection.
 modprobe tun
 before=$(counters "$ns" rlo0)
-echo 1 >/sys/kernel/tracing/events/skb/kfree_skb/enable
+trace_drops
 in_ns python3 - <<'EOF'
 import fcntl, os, struct, subprocess
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 1, 0x1000
@@ -97,10 +97,9 @@ for command in (
 for length in range(1, 14):
     os.write(tun, b"\x45" + bytes(length - 1))
 EOF
-echo 0 >/sys/kernel/tracing/events/skb/kfree_skb/enable
+traced=$(drops PKT_TOO_SMALL)
 is "13 truncated frames: dropped" 13 "$(counter "$ns" rlo0 tx_dropped)"
-is "13 truncated frames: the reason is traced" 13 \
-	"$(grep -c 'reason: PKT_TOO_SMALL' /sys/kernel/tracing/trace)"
+is "13 truncated frames: the reason is traced" 13 "$traced"
 is "13 truncated frames: nothing received" "$before" "$(counters "$ns" rlo0)"
 
 ip -n "$ns" link set lo down
