@@ -19,6 +19,8 @@ kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR) MO=$(MO)
 stock_build = $(in_root) make -j$(shell nproc) KDIR=/src/build/linux-$(release) \
 	KRUSTFLAGS=-Dwarnings KCFLAGS=-Werror
 
+.NOTPARALLEL:
+
 .PHONY: modules
 modules: ## Build rust_loopback.ko for the stock Debian kernel, or for the tree KDIR=
 ifneq ($(KDIR),)
@@ -66,6 +68,7 @@ check: kernel ## Check formatting (rustfmt) and lints (clippy)
 
 .PHONY: doc
 doc: kernel ## Make HTML of both crates' documentation in build/doc (rustdoc)
+	@rm -rf build/doc build/module/netdev/netdev.doc build/module/driver.doc
 	$(step) "Documenting both crates (rustdoc)" "30 s" rustdoc \
 		$(stock_build) RUSTDOC_OUTPUT=/src/build/doc modules
 	@echo "==> See build/doc/netdev/index.html and build/doc/rust_loopback/index.html"

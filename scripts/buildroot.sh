@@ -92,7 +92,11 @@ install_packages() {
 mkdir -p "$build"
 if [ ! -d "$root" ]; then
 	need_mmdebstrap
-	rm -rf "$root.new"
+	if [ "$(id -u)" -eq 0 ]; then
+		rm -rf "$root.new"
+	else
+		unshare --map-auto --map-root-user rm -rf "$root.new"
+	fi
 	step "Unpacking a minimal Debian 13 into build/root" "30 s" root-bootstrap bootstrap
 fi
 

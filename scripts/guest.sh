@@ -82,15 +82,19 @@ boot() {
 accelerator() {
 	local known=$build/accelerator
 	if [ ! -s "$known" ]; then
-		echo tcg >"$known"
+		accel=tcg
 		if [ -w /dev/kvm ]; then
 			say "Trying whether KVM works here (up to 20 s, once)"
-			interactive='' boot kvm 20 "$logs/kvm-trial.log" true </dev/null >/dev/null 2>&1
-			[ "$(cat "$dir/status")" != 0 ] || echo kvm >"$known"
+			interactive='' boot kvm 20 "$logs/kvm-trial.log" true </dev/null >"$logs/kvm-trial-qemu.log" 2>&1
+			[ "$(cat "$dir/status")" != 0 ] || accel=kvm
+		fi
+		echo $accel >"$known"
+		if [ -w /dev/kvm ]; then
 			say "Guests run with $(sed 's/tcg/TCG (no usable KVM)/; s/kvm/KVM/' "$known")"
 		fi
 	fi
 	accel=$(cat "$known")
+	[ -w /dev/kvm ] || accel=tcg
 }
 
 accel=${ACCEL:-}

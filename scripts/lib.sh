@@ -21,8 +21,12 @@ step() {
 	shift 3
 	mkdir -p "$logs"
 	say "$what (about $expected; log: ${log#"$top"/})"
+	# In a process group of its own, so that an interrupt ends all of it.
+	set -m
 	"$@" >"$log" 2>&1 </dev/null &
 	pid=$!
+	set +m
+	trap 'kill -KILL -- "-$pid" 2>/dev/null; exit 130' INT TERM HUP
 	while kill -0 "$pid" 2>/dev/null; do
 		sleep 0.5
 		tick=$((tick + 1))
@@ -36,6 +40,7 @@ step() {
 	done
 	[ ! -t 1 ] || printf '\r\033[K'
 	wait "$pid" || status=$?
+	trap - INT TERM HUP
 	if [ "$status" -ne 0 ]; then
 		printf 'error: %s failed (exit status %d) after %d s. The end of %s:\n' \
 			"$what" "$status" $((SECONDS - started)) "${log#"$top"/}" >&2
