@@ -140,9 +140,8 @@ switches() {
 	local feature
 	for feature in rx-checksum tx-checksum-ip-generic tx-checksum-sctp tx-scatter-gather \
 		tx-scatter-gather-fraglist highdma loopback; do
-		same "ethtool -K: $feature is fixed" "Could not change any device features
-Actual changes:
-$feature: on [requested off]; exit status 1" ethtool -K DEVICE $feature off
+		same "ethtool -K: $feature is fixed" "Could not change any device features; exit status 1" \
+			sh -c "ethtool -K DEVICE $feature off 2>&1 >/dev/null"
 	done
 	for feature in "rx-gro off" "rx-gro on" "rx-gro-list on" "rx-udp-gro-forwarding on" "tx-gso-list off"; do
 		# shellcheck disable=SC2086 # a feature and its state
