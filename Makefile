@@ -11,7 +11,7 @@ export KERNEL
 in_root := scripts/in-root.sh
 step := @scripts/step.sh
 # The kernel in the build root, known when there is one.
-release = $(shell cat build/root/etc/rust-loopback-kernel 2>/dev/null)
+release = $(shell cat build/kernel-release 2>/dev/null)
 # Kbuild puts what it makes there, apart from the sources.
 MO ?= $(CURDIR)/build/module
 kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR) MO=$(MO)

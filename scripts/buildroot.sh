@@ -15,7 +15,6 @@ suite=trixie
 series=7.3
 flavour=cloud-amd64
 root=$build/root
-release_file=$root/etc/rust-loopback-kernel
 
 # What builds a module against a Debian kernel with Rust.
 toolchain=(
@@ -91,6 +90,7 @@ install_packages() {
 [ "$(uname -m)" = x86_64 ] || die "only x86-64 machines are supported, this one is $(uname -m)"
 mkdir -p "$build"
 if [ ! -d "$root" ]; then
+	rm -f "$release_file" "$build/root-packages"
 	need_mmdebstrap
 	if [ "$(id -u)" -eq 0 ]; then
 		rm -rf "$root.new"
@@ -109,7 +109,8 @@ fi
 kernel_series=$(printf '%s' "$release" | grep -oE '^[0-9]+\.[0-9]+') ||
 	die "KERNEL=$release does not look like a kernel release; an example is 7.3.4+deb13-cloud-amd64"
 
-stamp=$root/etc/rust-loopback-packages
+# Not in the root, whose files a user without root cannot write.
+stamp=$build/root-packages
 wanted=$(printf '%s\n' "${toolchain[@]}" "${guest[@]}" "$release")
 if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
 	step "Installing the toolchain, QEMU and the kernel $release into build/root" "90 s" \

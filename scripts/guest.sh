@@ -38,7 +38,7 @@ done
 shift $((OPTIND - 1))
 [ $# -gt 0 ] || die "guest.sh: no command was given"
 
-release=$(cat /etc/rust-loopback-kernel)
+release=$(cat "$release_file")
 vmlinuz=/usr/lib/modules/$release/vmlinuz
 dir=/tmp/guest
 mkdir -p "$dir" "$logs"

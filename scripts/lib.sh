@@ -50,8 +50,6 @@ step() {
 	printf '    done in %d s\n' $((SECONDS - started))
 }
 
-# The release of the kernel that the build root is for, as uname -r prints it.
-kernel_release() {
-	cat "$build/root/etc/rust-loopback-kernel" 2>/dev/null ||
-		die "there is no build root yet: run 'make root' first"
-}
+# Holds the release of the kernel that the build root is for, as uname -r prints it.
+# shellcheck disable=SC2034 # for the scripts that source this file
+release_file=$build/kernel-release
