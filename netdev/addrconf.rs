@@ -7,7 +7,10 @@
 
 use crate::{
     bindings,
-    link, //
+    device::Device,
+    extack::ExtAck,
+    link,
+    rtnl::Rtnl, //
 };
 use core::{
     marker::PhantomData,
@@ -23,12 +26,11 @@ use kernel::{
 };
 
 /// Who wants to add an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum Origin<'a> {
     /// The kernel itself, or the ioctl `SIOCSIFADDR`, which cannot be told apart.
     Kernel,
-    /// A netlink request, such as that of `ip addr add`.
-    Netlink,
+    /// A netlink request, such as that of `ip addr add`, which can be given an answer.
+    Netlink(ExtAck<'a>),
 }
 
 /// What is asked before an address is added to a device.
@@ -36,11 +38,21 @@ pub enum Origin {
 /// Runs under RTNL, may sleep. An error refuses the address.
 pub trait Validator: link::Kind {
     /// An IPv4 address is about to be added: `ifa_address`, which is the peer's where there is one.
-    fn validate_inet(address: Ipv4Addr, origin: Origin) -> Result;
+    fn validate_inet(
+        dev: &Device<Self>,
+        address: Ipv4Addr,
+        origin: Origin<'_>,
+        rtnl: &Rtnl,
+    ) -> Result;
 
     /// An IPv6 address is about to be added. Those of router advertisements and those that follow
     /// a conflict are not asked for.
-    fn validate_inet6(address: Ipv6Addr, origin: Origin) -> Result;
+    fn validate_inet6(
+        dev: &Device<Self>,
+        address: Ipv6Addr,
+        origin: Origin<'_>,
+        rtnl: &Rtnl,
+    ) -> Result;
 }
 
 /// The registration of a [`Validator`] with IPv4 and IPv6. Dropping it ends it.
@@ -148,11 +160,16 @@ unsafe fn is_of_kind<T: link::Kind>(dev: *mut bindings::net_device) -> bool {
 }
 
 /// Who asks, as far as it can be told: only a netlink request has room for an answer.
-fn origin(extack: *mut bindings::netlink_ext_ack) -> Origin {
+///
+/// # Safety
+///
+/// `extack` is null, or valid and not used by anybody else during `'a`.
+unsafe fn origin<'a>(extack: *mut bindings::netlink_ext_ack) -> Origin<'a> {
     if extack.is_null() {
         Origin::Kernel
     } else {
-        Origin::Netlink
+        // SAFETY: By the safety requirements.
+        Origin::Netlink(unsafe { ExtAck::from_raw(extack) })
     }
 }
 
@@ -183,11 +200,19 @@ impl<T: Validator> Inet<T> {
         // SAFETY: By the safety requirements.
         let info = unsafe { &*info.cast::<bindings::in_validator_info>() };
         // SAFETY: The address is for a device that is registered.
-        if !unsafe { is_of_kind::<T>((*info.ivi_dev).dev) } {
+        let dev = unsafe { (*info.ivi_dev).dev };
+        // SAFETY: As above.
+        if !unsafe { is_of_kind::<T>(dev) } {
             return bindings::NOTIFY_DONE as c_int;
         }
         let address = Ipv4Addr::from(u32::from_be(info.ivi_addr));
-        notifier_result(T::validate_inet(address, origin(info.extack)))
+        // SAFETY: The device is one of the kind, and registered.
+        let dev = unsafe { Device::from_raw(dev) };
+        // SAFETY: What the chain passes is the request's own, during the call.
+        let origin = unsafe { origin(info.extack) };
+        // SAFETY: Addresses are added under RTNL.
+        let rtnl = unsafe { Rtnl::assume_held() };
+        notifier_result(T::validate_inet(dev, address, origin, &rtnl))
     }
 }
 
@@ -222,12 +247,21 @@ impl<T: Validator> Inet6<T> {
         // SAFETY: By the safety requirements.
         let info = unsafe { &*info.cast::<bindings::in6_validator_info>() };
         // SAFETY: The address is for a device that is registered.
-        if !unsafe { is_of_kind::<T>((*info.i6vi_dev).dev) } {
+        let dev = unsafe { (*info.i6vi_dev).dev };
+        // SAFETY: As above.
+        if !unsafe { is_of_kind::<T>(dev) } {
             return bindings::NOTIFY_DONE as c_int;
         }
         // SAFETY: All variants of the union are the same 16 bytes.
         let address = Ipv6Addr::from(unsafe { info.i6vi_addr.in6_u.u6_addr8 });
-        notifier_result(T::validate_inet6(address, origin(info.extack)))
+        // SAFETY: The device is one of the kind, and registered.
+        let dev = unsafe { Device::from_raw(dev) };
+        // SAFETY: What the chain passes is the request's own, during the call.
+        let origin = unsafe { origin(info.extack) };
+        // SAFETY: The chain is called for addresses that are added under RTNL: those that are added
+        // in atomic context skip it.
+        let rtnl = unsafe { Rtnl::assume_held() };
+        notifier_result(T::validate_inet6(dev, address, origin, &rtnl))
     }
 }
 

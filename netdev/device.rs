@@ -269,6 +269,13 @@ impl<T> Device<T> {
         self.priv_flags(rtnl) & bindings::netdev_priv_flags_IFF_L3MDEV_SLAVE != 0
     }
 
+    /// Whether sockets may be bound to any IPv6 address in the device's network namespace
+    /// (`net.ipv6.ip_nonlocal_bind`).
+    pub fn ipv6_nonlocal_bind(&self) -> bool {
+        // SAFETY: The device is valid.
+        unsafe { bindings::netdev_helper_ipv6_nonlocal_bind(self.as_raw()) }
+    }
+
     /// Writes a line with the device's name to the kernel's log (`netdev_info()`), unless there
     /// are too many.
     pub fn info_ratelimited(&self, text: &CStr) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Extended acknowledgements: why netlink refused something, in a sentence.
+//! Extended acknowledgements: why netlink refused something, or what a user should know, in a
+//! sentence.
 //!
 //! C header: [`include/linux/netlink.h`](srctree/include/linux/netlink.h).
 
@@ -38,18 +39,28 @@ impl ExtAck<'_> {
     /// Refuses a request: says why, in up to 79 bytes (`NL_SET_ERR_MSG_FMT()`), and returns the
     /// error.
     pub fn refuse<T>(&mut self, error: Error, why: &'static CStr) -> Result<T> {
+        self.set(why);
+        Err(error)
+    }
+
+    /// Adds a warning to a request that is granted, in up to 79 bytes.
+    pub fn warn(&mut self, warning: &'static CStr) {
+        self.set(warning);
+    }
+
+    /// Sets the sentence.
+    fn set(&mut self, sentence: &'static CStr) {
         if let Some(extack) = self.extack {
             // The answer is sent when the module's code is not protected any more: copy the text.
             // SAFETY: The pointer is valid by the type invariants.
             let extack = unsafe { &mut *extack.as_ptr() };
             let room = extack._msg_buf.len() - 1;
-            let text = &why.to_bytes()[..why.to_bytes().len().min(room)];
+            let text = &sentence.to_bytes()[..sentence.to_bytes().len().min(room)];
             for (to, from) in extack._msg_buf.iter_mut().zip(text) {
                 *to = *from as c_char;
             }
             extack._msg_buf[text.len()] = 0;
             extack._msg = extack._msg_buf.as_ptr();
         }
-        Err(error)
     }
 }

@@ -94,6 +94,15 @@ void netdev_helper_set_l3mdev_master(struct net_device *dev, bool master)
 	rt_genid_bump_all(dev_net(dev));
 }
 
+bool netdev_helper_ipv6_nonlocal_bind(const struct net_device *dev)
+{
+#if IS_ENABLED(CONFIG_IPV6)
+	return READ_ONCE(dev_net(dev)->ipv6.sysctl.ip_nonlocal_bind);
+#else
+	return false;
+#endif
+}
+
 void netdev_helper_info_ratelimited(const struct net_device *dev, const char *text)
 {
 	if (net_ratelimit())

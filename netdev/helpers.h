@@ -19,6 +19,7 @@ void netdev_helper_pcpu_lstats_read(const struct pcpu_lstats __percpu *stats,
 				    u64 *packets, u64 *bytes);
 
 void netdev_helper_set_l3mdev_master(struct net_device *dev, bool master);
+bool netdev_helper_ipv6_nonlocal_bind(const struct net_device *dev);
 void netdev_helper_info_ratelimited(const struct net_device *dev, const char *text);
 void netdev_helper_eth_hw_addr_random(struct net_device *dev);
 void netdev_helper_lockdep_set_classes(struct net_device *dev);
