@@ -21,6 +21,25 @@ echoes() {
 	lo=$(counter "$ns" lo rx_packets)
 	echo "$(moved "$ns" rlo0 ping -q -c 2 -i 0.01 -W 2 "$1") $(($(counter "$ns" lo rx_packets) - lo))"
 }
+# bind_to ADDRESS [freebind|device]: what bind() answers a socket, one with the
+# option IPV6_FREEBIND, or one that is bound to the device.
+bind_to() {
+	in_ns python3 - "$@" <<-'EOF'
+		import socket, sys
+		IPV6_FREEBIND = 78
+		family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+		sock = socket.socket(family, socket.SOCK_STREAM)
+		if "freebind" in sys.argv:
+		    sock.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
+		if "device" in sys.argv:
+		    sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"rlo0")
+		try:
+		    sock.bind((sys.argv[1], 0))
+		    print("bound")
+		except OSError as error:
+		    print(error.strerror)
+	EOF
+}
 
 ip -n "$ns" link add rlo0 type rlo
 ip -n "$ns" addr add 10.7.0.1/24 dev rlo0
@@ -36,6 +55,22 @@ is "the log says why" \
 	"own-traffic cannot be changed while the device is up: bring it down first" "$(last_line)"
 is "it is still on" on "$(flag)"
 ok "setting it to what it is is no change" set_flag on
+
+# The kernel looks for an IPv6 address to bind to outside of L3 domains.
+warning="Warning: IPv6 bind() needs net.ipv6.ip_nonlocal_bind or IPV6_FREEBIND with own-traffic. (0)"
+is "on: an IPv6 address comes with a warning about bind()" "$warning" \
+	"$(sentence ip -n "$ns" addr add fd00:7::2/128 dev rlo0 nodad)"
+is "on: an IPv4 address does not" " (0)" "$(sentence ip -n "$ns" addr add 10.7.1.1/32 dev rlo0)"
+is "on: nor does a link-local address" " (0)" "$(sentence ip -n "$ns" addr add fe80::7/64 dev rlo0 nodad)"
+is "on: bind() to the IPv4 address" bound "$(bind_to 10.7.0.1)"
+is "on: bind() to the IPv6 address" "Cannot assign requested address" "$(bind_to fd00:7::1)"
+is "on: bind() to the IPv6 address with IPV6_FREEBIND" bound "$(bind_to fd00:7::1 freebind)"
+is "on: bind() to the IPv6 address on the device" bound "$(bind_to fd00:7::1 device)"
+in_ns sysctl -qw net.ipv6.ip_nonlocal_bind=1
+is "on: bind() to the IPv6 address with ip_nonlocal_bind" bound "$(bind_to fd00:7::1)"
+is "on: with ip_nonlocal_bind there is no warning" " (0)" \
+	"$(sentence ip -n "$ns" addr add fd00:7::3/128 dev rlo0 nodad)"
+in_ns sysctl -qw net.ipv6.ip_nonlocal_bind=0
 
 rm -f /tmp/sent-first /tmp/sent-second /tmp/go
 
@@ -71,6 +106,9 @@ ip -n "$ns" addr replace fd00:7::1/64 dev rlo0 nodad
 is "off: IPv4 goes through lo" "0 4" "$(echoes 10.7.0.1)"
 is "off: the whole prefix goes through lo" "0 4" "$(echoes 10.7.0.77)"
 is "off: IPv6 goes through lo" "0 4" "$(echoes fd00:7::1)"
+is "off: bind() to the IPv6 address" bound "$(bind_to fd00:7::1)"
+is "off: an IPv6 address comes without a warning" " (0)" \
+	"$(sentence ip -n "$ns" addr add fd00:7::4/128 dev rlo0 nodad)"
 is "off: it is a loopback still" "LOOPBACK,UP,LOWER_UP" \
 	"$(ip -n "$ns" link show rlo0 | grep -oE '<[^>]*>' | tr -d '<>')"
 
@@ -87,6 +125,9 @@ done
 source_of() { ip -n "$1" route get 192.0.2.1 | grep -oE 'src [^ ]+'; }
 is "off: its address is a default source as lo's is" "$(source_of "$ref")" "$(source_of "$ns")"
 is "off: which is the address" "src 10.7.0.1" "$(source_of "$ns")"
+
+preferred() { sentence ip -n "$ns" -6 route add "$1" dev veth0 src fd00:7::1 | sed 's/RTNETLINK answers: [^(]* (/(/'; }
+is "off: its IPv6 address can be the preferred source of a route" " (0)" "$(preferred fd00:8::/64)"
 
 ip -n "$ns" link set rlo0 down
 is "off: while it is down its address answers over lo, as that of any device" "0 4" "$(echoes 10.7.0.1)"
@@ -114,6 +155,43 @@ is "on: the device cannot be put into a VRF" \
 ip -n "$ns" link set rlo0 up
 is "on: IPv4 goes through the device again" "4 0" "$(echoes 10.7.0.1)"
 is "on: its address is no default source" "" "$(source_of "$ns" | grep 10.7.0.1)"
+ip -n "$ns" addr replace fd00:7::1/64 dev rlo0 nodad 2>/dev/null
+is "on: its IPv6 address cannot be the preferred source of a route" \
+	"Error: Invalid source address. (2)" "$(preferred fd00:9::/64)"
+
+# With policy rules, an L3 master does not bind the lookup to itself.
+setup_ns rules
+ip -n "$rules" link add rlo0 type rlo
+ip -n "$rules" addr add 10.7.0.1/24 dev rlo0
+ip -n "$rules" link set rlo0 up
+ip -n "$rules" link add veth0 type veth peer name veth1
+ip -n "$rules" link set veth0 up
+ip -n "$rules" link set veth1 up
+ip -n "$rules" route add 192.0.2.0/24 dev veth0
+foreign() { device_of "$rules" 192.0.2.1 oif rlo0; }
+is "on: bound to the device, other addresses are reached through it" rlo0 "$(foreign)"
+ip -n "$rules" rule add pref 100 from 203.0.113.9 lookup main
+is "on: with a policy rule, they are not" veth0 "$(foreign)"
+switch_rules() {
+	ip -n "$rules" link set rlo0 down
+	ip netns exec "$rules" ethtool --set-priv-flags rlo0 own-traffic "$1"
+	ip -n "$rules" link set rlo0 up
+}
+switch_rules off
+is "off: with a policy rule, they are" rlo0 "$(foreign)"
+switch_rules on
+# A rule knows from the moment it is added whether its device is an L3 master.
+ip -n "$rules" route add prohibit default table 200
+named() { ip -n "$rules" rule "$1" pref 200 oif rlo0 lookup 200; }
+hits() { [ -n "$(foreign)" ] && echo no || echo yes; }
+named add
+is "on: a rule that names the device" yes "$(hits)"
+switch_rules off
+is "off: the same rule" no "$(hits)"
+named del
+named add
+is "off: the rule added anew" yes "$(hits)"
+named del
 
 for i in $(seq 20); do
 	ip -n "$ns" link set rlo0 down
