@@ -134,22 +134,6 @@ checksums_completed() {
 	ip -n "$ns" link del plain
 }
 
-# What lo has for good cannot be switched, and what it lets switch changes
-# nothing for the transfers.
-switches() {
-	local feature
-	for feature in rx-checksum tx-checksum-ip-generic tx-checksum-sctp tx-scatter-gather \
-		tx-scatter-gather-fraglist highdma loopback; do
-		same "ethtool -K: $feature is fixed" "Could not change any device features; exit status 1" \
-			sh -c "ethtool -K DEVICE $feature off 2>&1 >/dev/null"
-	done
-	for feature in "rx-gro off" "rx-gro on" "rx-gro-list on" "rx-udp-gro-forwarding on" "tx-gso-list off"; do
-		# shellcheck disable=SC2086 # a feature and its state
-		same "ethtool -K: $feature" "" ethtool -K DEVICE $feature
-		through "TCP with $feature" "$(large some 100000)" sockets stream tcp IPV4 DEVICE 100000 1500
-	done
-}
-
 each ip link set DEVICE mtu 1500
 tcp_segmentation
 sctp_segmentation
@@ -157,7 +141,6 @@ udp_segmentation
 big_tcp
 checksums_left
 checksums_completed
-switches
 balanced
 
 finish
