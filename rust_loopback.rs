@@ -33,6 +33,9 @@ use netdev::{
 mod addresses;
 #[path = "rust_loopback/ethtool.rs"]
 mod ethtool;
+#[cfg(CONFIG_KUNIT = "y")]
+#[path = "rust_loopback/tests.rs"]
+mod tests;
 
 module! {
     type: LoopbackModule,

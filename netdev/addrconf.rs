@@ -278,3 +278,46 @@ impl<T: Validator> Chain for Inet6<T> {
         unsafe { bindings::unregister_inet6addr_validator_notifier(block) }
     }
 }
+
+#[kunit_tests(netdev_addrconf)]
+mod tests {
+    use super::*;
+
+    /// What the chain makes of an answer (`notifier_to_errno()`).
+    fn to_errno(answer: c_int) -> c_int {
+        let answer = answer & !(bindings::NOTIFY_STOP_MASK as c_int);
+        if answer > bindings::NOTIFY_OK as c_int {
+            bindings::NOTIFY_OK as c_int - answer
+        } else {
+            0
+        }
+    }
+
+    #[test]
+    fn refusals_end_the_chain_with_their_error() {
+        for error in [EPERM, EADDRNOTAVAIL, EINVAL] {
+            let answer = notifier_result(Err(error));
+            assert!(answer & bindings::NOTIFY_STOP_MASK as c_int != 0);
+            assert_eq!(to_errno(answer), error.to_errno());
+        }
+    }
+
+    #[test]
+    fn consent_lets_the_chain_go_on() {
+        let answer = notifier_result(Ok(()));
+        assert!(answer & bindings::NOTIFY_STOP_MASK as c_int == 0);
+        assert_eq!(to_errno(answer), 0);
+    }
+
+    #[test]
+    fn who_asks_is_known_by_the_room_for_an_answer() {
+        let mut extack: bindings::netlink_ext_ack = pin_init::zeroed();
+        // SAFETY: Nobody else uses the local variable.
+        assert!(matches!(unsafe { origin(&mut extack) }, Origin::Netlink(_)));
+        // SAFETY: A null pointer is allowed.
+        assert!(matches!(
+            unsafe { origin(core::ptr::null_mut()) },
+            Origin::Kernel
+        ));
+    }
+}

@@ -569,3 +569,96 @@ impl<T: Operations> Adapter<T> {
         T::get_stats64(dev, unsafe { LinkStats::from_raw(stats) });
     }
 }
+
+#[kunit_tests(netdev_device)]
+mod tests {
+    use super::*;
+    use crate::{
+        rtnl,
+        testing::{
+            fail_registration,
+            with_device,
+            Probe, //
+        }, //
+    };
+
+    /// One queue of each kind.
+    const ONE: Queues = Queues { rx: 1, tx: 1 };
+
+    #[test]
+    fn private_data_live_as_long_as_the_device() -> Result {
+        assert_eq!(Probe::live(), 0);
+        with_device::<Probe, _>(ONE, |dev| {
+            assert_eq!(Probe::live(), 1);
+            assert_eq!(dev.data().value, Probe::VALUE);
+        })?;
+        assert_eq!(Probe::live(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn private_data_go_when_the_registration_fails() {
+        assert_eq!(fail_registration::<Probe>(), Err(EBUSY));
+        assert_eq!(Probe::live(), 0);
+    }
+
+    #[test]
+    fn queues_in_use_stay_within_those_allocated() -> Result {
+        let most = Queues { rx: 3, tx: 4 };
+        with_device::<Probe, _>(most, |dev| {
+            assert_eq!(dev.num_queues(), most);
+            assert_eq!(dev.real_num_queues(), most);
+            for (rx, tx) in [(0, 1), (1, 0), (4, 4), (3, 5), (u32::MAX, 1)] {
+                assert_eq!(
+                    dev.set_real_num_queues(Queues { rx, tx }, &rtnl::lock()),
+                    Err(EINVAL)
+                );
+                assert_eq!(dev.real_num_queues(), most);
+            }
+            for (rx, tx) in [(1, 1), (3, 1), (1, 4), (3, 4)] {
+                let queues = Queues { rx, tx };
+                assert_eq!(dev.set_real_num_queues(queues, &rtnl::lock()), Ok(()));
+                assert_eq!(dev.real_num_queues(), queues);
+                assert_eq!(dev.num_queues(), most);
+            }
+        })
+    }
+
+    #[test]
+    fn packets_arrive_on_a_queue_in_use() -> Result {
+        with_device::<Probe, _>(Queues { rx: 3, tx: 4 }, |dev| {
+            let rx_queues = || [0, 1, 2, 3, u16::MAX].map(|tx| dev.rx_queue_for(tx));
+            assert_eq!(rx_queues(), [0, 1, 2, 0, 0]);
+            let two = Queues { rx: 2, tx: 4 };
+            assert_eq!(dev.set_real_num_queues(two, &rtnl::lock()), Ok(()));
+            assert_eq!(rx_queues(), [0, 1, 0, 1, 1]);
+        })
+    }
+
+    #[test]
+    fn one_queue_needs_no_counters_of_its_own() -> Result {
+        with_device::<Probe, _>(ONE, |dev| assert!(dev.queue_stats().is_none()))?;
+        with_device::<Probe, _>(Queues { rx: 1, tx: 2 }, |dev| {
+            assert!(dev.queue_stats().is_some());
+        })
+    }
+
+    #[test]
+    fn own_traffic_is_for_loopbacks() -> Result {
+        with_device::<Probe, _>(ONE, |dev| {
+            assert!(!dev.own_traffic(&rtnl::lock()));
+            assert_eq!(dev.set_own_traffic(true, &rtnl::lock()), Err(EOPNOTSUPP));
+        })
+    }
+
+    #[test]
+    fn the_device_knows_whether_it_is_up() -> Result {
+        with_device::<Probe, _>(ONE, |dev| {
+            assert!(!dev.is_up(&rtnl::lock()));
+            assert_eq!(dev.set_up(true, &rtnl::lock()), Ok(()));
+            assert!(dev.is_up(&rtnl::lock()));
+            assert_eq!(dev.set_up(false, &rtnl::lock()), Ok(()));
+            assert!(!dev.is_up(&rtnl::lock()));
+        })
+    }
+}

@@ -76,10 +76,10 @@ fn queue_stats(queues: Queues) -> impl Iterator<Item = (Direction, u32)> {
 /// Values for each queue: packets and bytes.
 const VALUES_PER_QUEUE: usize = 2;
 
-/// Writes a name into its place in a set of strings; what does not fit is cut off.
+/// Writes a name into its place in a set of strings, up to the first piece that does not fit.
 fn put_name(place: &mut [u8; GSTRING_LEN], name: fmt::Arguments<'_>) {
     if let Some(mut place) = NullTerminatedFormatter::new(place) {
-        // The only error is that the name was cut off.
+        // The only error is that a piece does not fit.
         let _ = place.write_fmt(name);
     }
 }
@@ -301,5 +301,33 @@ impl<T: device::Operations> Adapter<T> {
             T::Ethtool::set_priv_flags(dev, flags, &rtnl)?;
             Ok(0)
         })
+    }
+}
+
+#[kunit_tests(netdev_ethtool)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stay_within_their_place() {
+        let mut place = [b'?'; GSTRING_LEN];
+        put_name(&mut place, fmt!("rx_queue_{}_bytes", 12));
+        assert!(place.starts_with(b"rx_queue_12_bytes\0"));
+
+        let mut place = [b'?'; GSTRING_LEN];
+        put_name(
+            &mut place,
+            fmt!("a name of thirty-one {}{}", "characters", "!"),
+        );
+        assert_eq!(&place, b"a name of thirty-one characters\0");
+    }
+
+    #[test]
+    fn receive_queues_come_first() {
+        let mut order = queue_stats(Queues { rx: 2, tx: 1 });
+        assert!(order.next() == Some((Direction::Rx, 0)));
+        assert!(order.next() == Some((Direction::Rx, 1)));
+        assert!(order.next() == Some((Direction::Tx, 0)));
+        assert!(order.next().is_none());
     }
 }

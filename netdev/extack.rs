@@ -64,3 +64,36 @@ impl ExtAck<'_> {
         }
     }
 }
+
+#[kunit_tests(netdev_extack)]
+mod tests {
+    use super::*;
+    use crate::testing::with_request;
+
+    #[test]
+    fn a_refusal_has_a_sentence() -> Result {
+        let (result, sentence) = with_request(None, |_, mut extack| {
+            extack.refuse::<()>(EBUSY, c"The device is up")
+        })?;
+        assert_eq!(result, Err(EBUSY));
+        assert_eq!(&*sentence, b"The device is up");
+        Ok(())
+    }
+
+    #[test]
+    fn a_long_sentence_is_cut() -> Result {
+        const LONG: &CStr = c"0123456789012345678901234567890123456789\
+            012345678901234567890123456789012345678901234567890123456789";
+        let (_, sentence) = with_request(None, |_, mut extack| extack.refuse::<()>(EINVAL, LONG))?;
+        assert_eq!(sentence.len(), 79);
+        assert!(LONG.to_bytes().starts_with(&sentence));
+        Ok(())
+    }
+
+    #[test]
+    fn nobody_has_to_listen() {
+        // SAFETY: A null pointer is allowed.
+        let mut extack = unsafe { ExtAck::from_raw(core::ptr::null_mut()) };
+        assert_eq!(extack.refuse::<()>(EPERM, c"unheard"), Err(EPERM));
+    }
+}

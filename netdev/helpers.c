@@ -139,3 +139,50 @@ void netdev_helper_loopback_conf(struct net_device *dev)
 		WRITE_ONCE(idev->cnf.use_tempaddr, -1);
 #endif
 }
+
+#if IS_BUILTIN(CONFIG_KUNIT)
+
+struct net_device *netdev_helper_test_lo(void)
+{
+	return init_net.loopback_dev;
+}
+
+void netdev_helper_test_bh_disable(void)
+{
+	local_bh_disable();
+}
+
+void netdev_helper_test_bh_enable(void)
+{
+	local_bh_enable();
+}
+
+/* Lets the driver transmit a frame of which headlen bytes are linear. */
+int netdev_helper_test_xmit(struct net_device *dev, const void *frame, unsigned int len,
+			    unsigned int headlen, u16 queue)
+{
+	struct sk_buff *skb;
+	int err;
+
+	skb = alloc_skb_with_frags(headlen, len - headlen, 0, &err, GFP_KERNEL);
+	if (!skb)
+		return err;
+
+	skb_put(skb, headlen);
+	skb->data_len = len - headlen;
+	skb->len += skb->data_len;
+	err = skb_store_bits(skb, 0, frame, len);
+	if (err) {
+		kfree_skb(skb);
+		return err;
+	}
+	skb->dev = dev;
+	skb_set_queue_mapping(skb, queue);
+
+	local_bh_disable();
+	dev->netdev_ops->ndo_start_xmit(skb, dev);
+	local_bh_enable();
+	return 0;
+}
+
+#endif /* CONFIG_KUNIT */

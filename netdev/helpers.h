@@ -25,4 +25,12 @@ void netdev_helper_eth_hw_addr_random(struct net_device *dev);
 void netdev_helper_lockdep_set_classes(struct net_device *dev);
 void netdev_helper_loopback_conf(struct net_device *dev);
 
+#if IS_BUILTIN(CONFIG_KUNIT)
+struct net_device *netdev_helper_test_lo(void);
+void netdev_helper_test_bh_disable(void);
+void netdev_helper_test_bh_enable(void);
+int netdev_helper_test_xmit(struct net_device *dev, const void *frame, unsigned int len,
+			    unsigned int headlen, u16 queue);
+#endif
+
 #endif /* _NETDEV_HELPERS_H */

@@ -58,6 +58,16 @@ pub struct Attributes<'a>(
 );
 
 impl<'a> Attributes<'a> {
+    /// Takes the table that a callback was given.
+    ///
+    /// # Safety
+    ///
+    /// The table fulfils the type invariants during `'a`.
+    pub(crate) unsafe fn from_raw(table: *mut *mut bindings::nlattr) -> Self {
+        // INVARIANT: By the safety requirements.
+        Self(table, PhantomData)
+    }
+
     /// The hardware address that the device is to have (`IFLA_ADDRESS`), of any length.
     pub fn address(&self) -> Option<&'a [u8]> {
         // SAFETY: The place is in the table by the type invariants.
@@ -177,8 +187,8 @@ impl<T: Kind> Registration<T> {
     ///
     /// # Safety
     ///
-    /// `dev` was made by `rtnl_create_link()` for this kind and is not registered; RTNL is held.
-    unsafe fn register(dev: *mut bindings::net_device) -> c_int {
+    /// `dev` was allocated with the `setup` of this kind and is not registered; RTNL is held.
+    pub(crate) unsafe fn register(dev: *mut bindings::net_device) -> c_int {
         // SAFETY: By the safety requirements.
         let ret = unsafe { bindings::register_netdevice(dev) };
         if ret == 0 {
@@ -200,8 +210,8 @@ impl<T: Kind> Registration<T> {
     ) -> c_int {
         // SAFETY: By the safety requirements.
         let mut extack = unsafe { ExtAck::from_raw(extack) };
-        // INVARIANT: By the safety requirements.
-        let attributes = Attributes(attributes, PhantomData);
+        // SAFETY: By the safety requirements.
+        let attributes = unsafe { Attributes::from_raw(attributes) };
         from_result(|| {
             T::validate(&attributes, &mut extack)?;
             Ok(0)
@@ -240,5 +250,66 @@ impl<T: Kind> PinnedDrop for Registration<T> {
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: The table is registered by the type invariants.
         unsafe { bindings::rtnl_link_unregister(self.ops.get()) };
+    }
+}
+
+#[kunit_tests(netdev_link)]
+mod tests {
+    use super::*;
+    use crate::testing::with_request;
+
+    /// What is answered to a request with a hardware address, and the sentence.
+    fn check(address: Option<&[u8]>) -> Result<(Result, KVec<u8>)> {
+        with_request(address, |attributes, mut extack| {
+            attributes.check_ethernet_address(&mut extack)
+        })
+    }
+
+    #[test]
+    fn an_attribute_is_there_or_not() -> Result {
+        let (absent, _) = with_request(None, |attributes, _| attributes.address().is_none())?;
+        assert!(absent);
+        let bytes: &[u8] = &[2, 0, 0, 0, 0, 9];
+        let (same, _) = with_request(Some(bytes), |attributes, _| {
+            attributes.address() == Some(bytes)
+        })?;
+        assert!(same);
+        let (empty, _) =
+            with_request(Some(&[]), |attributes, _| attributes.address() == Some(&[]))?;
+        assert!(empty);
+        Ok(())
+    }
+
+    #[test]
+    fn addresses_of_a_device_pass() -> Result {
+        for address in [None, Some(&[0; 6][..]), Some(&[2, 0, 0, 0, 0, 1][..])] {
+            let (result, sentence) = check(address)?;
+            assert_eq!(result, Ok(()));
+            assert!(sentence.is_empty());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn addresses_of_another_length_are_refused() -> Result {
+        for len in [0, 1, 5, 7, 32] {
+            let (result, sentence) = check(Some(&[0; 32][..len]))?;
+            assert_eq!(result, Err(EINVAL));
+            assert_eq!(&*sentence, b"The hardware address has to have 6 bytes");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn multicast_addresses_are_refused() -> Result {
+        for address in [[1, 0, 0, 0, 0, 0], [0xff; 6]] {
+            let (result, sentence) = check(Some(&address))?;
+            assert_eq!(result, Err(EADDRNOTAVAIL));
+            assert_eq!(
+                &*sentence,
+                b"The hardware address cannot be a multicast address"
+            );
+        }
+        Ok(())
     }
 }

@@ -29,6 +29,8 @@ pub mod extack;
 pub mod link;
 pub mod rtnl;
 pub mod stats;
+#[cfg(CONFIG_KUNIT = "y")]
+pub mod testing;
 
 pub use device::{
     Device,

@@ -45,6 +45,14 @@ pub struct SkBuff<'a> {
 #[must_use = "Operations::start_xmit has to return it"]
 pub struct Tx<'a>(PhantomData<&'a mut bindings::sk_buff>);
 
+#[cfg(CONFIG_KUNIT = "y")]
+impl Tx<'_> {
+    /// The proof for a test that has disabled bottom halves.
+    pub(crate) fn of_test() -> Self {
+        Self(PhantomData)
+    }
+}
+
 /// Why a packet was dropped (`enum skb_drop_reason`), as `kfree_skb` tracing and drop monitors
 /// show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

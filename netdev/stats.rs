@@ -360,3 +360,115 @@ impl<T: device::Operations> Adapter<T> {
         }
     }
 }
+
+#[kunit_tests(netdev_stats)]
+mod tests {
+    use super::*;
+    use crate::{
+        device::Queues,
+        rtnl,
+        testing::{
+            with_device,
+            with_tx,
+            Probe, //
+        }, //
+    };
+
+    /// A number of packets and bytes.
+    fn counters(packets: u64, bytes: u64) -> Counters {
+        Counters { packets, bytes }
+    }
+
+    /// What is counted of a packet.
+    fn packet(len: u32, tx_queue: u16, rx_queue: Option<u16>) -> Packet {
+        Packet {
+            len,
+            tx_queue,
+            rx_queue,
+        }
+    }
+
+    #[test]
+    fn sums_wrap_as_in_c() {
+        assert_eq!(counters(1, 10).plus(counters(2, 20)), counters(3, 30));
+        assert_eq!(
+            counters(u64::MAX, u64::MAX - 1).plus(counters(1, 3)),
+            counters(0, 1)
+        );
+    }
+
+    #[test]
+    fn counters_have_64_bits() -> Result {
+        let counters = PerCpu::new()?;
+        assert_eq!(counters.read(), Counters::default());
+        with_tx(|tx| {
+            counters.add(u32::MAX, tx);
+            counters.add(u32::MAX, tx);
+            counters.add(1, tx);
+        });
+        let sum = counters.read();
+        assert_eq!(sum.packets, 3);
+        assert_eq!(sum.bytes, 2 * u64::from(u32::MAX) + 1);
+        Ok(())
+    }
+
+    #[test]
+    fn packets_are_counted_on_their_queues() -> Result {
+        let stats = QueueStats::new(2, 3)?;
+        with_tx(|tx| {
+            stats.add(packet(100, 2, Some(0)), tx);
+            stats.add(packet(20, 0, None), tx);
+            // Of queues that do not exist nothing is counted.
+            stats.add(packet(5, 3, Some(2)), tx);
+        });
+        let read = |direction, i: usize| stats.of(direction)[i].read();
+        assert_eq!(read(Direction::Rx, 0), counters(1, 100));
+        assert_eq!(read(Direction::Rx, 1), counters(0, 0));
+        assert_eq!(read(Direction::Tx, 0), counters(1, 20));
+        assert_eq!(read(Direction::Tx, 1), counters(0, 0));
+        assert_eq!(read(Direction::Tx, 2), counters(1, 100));
+        Ok(())
+    }
+
+    #[test]
+    fn queues_out_of_use_count_for_the_device() -> Result {
+        with_device::<Probe, _>(Queues { rx: 3, tx: 3 }, |dev| {
+            with_tx(|tx| {
+                for queue in 0..3 {
+                    dev.lstats_add(packet(100 << queue, queue, Some(queue)), tx);
+                }
+            });
+            let one = Queues { rx: 1, tx: 2 };
+            assert_eq!(dev.set_real_num_queues(one, &rtnl::lock()), Ok(()));
+            assert_eq!(dev.lstats_read(), counters(3, 700));
+            assert_eq!(dev.base_counters(Direction::Rx, 1), counters(2, 600));
+            assert_eq!(dev.base_counters(Direction::Tx, 2), counters(1, 400));
+            assert_eq!(dev.queue_counters(Direction::Rx, 0), counters(1, 100));
+            assert_eq!(dev.queue_counters(Direction::Tx, 1), counters(1, 200));
+            assert_eq!(dev.queue_counters(Direction::Tx, 9), counters(0, 0));
+        })
+    }
+
+    #[test]
+    fn one_queue_has_counted_what_the_device_has() -> Result {
+        with_device::<Probe, _>(Queues { rx: 1, tx: 1 }, |dev| {
+            with_tx(|tx| dev.lstats_add(packet(60, 0, None), tx));
+            // The driver reports what it sends, and receives nothing.
+            assert_eq!(dev.queue_counters(Direction::Tx, 0), counters(1, 60));
+            assert_eq!(dev.queue_counters(Direction::Rx, 0), counters(0, 0));
+            assert_eq!(dev.base_counters(Direction::Tx, 1), counters(0, 0));
+        })
+    }
+
+    #[test]
+    fn drops_in_transmission_reach_the_core() -> Result {
+        with_device::<Probe, _>(Queues { rx: 1, tx: 1 }, |dev| {
+            dev.tx_dropped_inc();
+            dev.tx_dropped_inc();
+            let stats = dev.statistics();
+            assert_eq!(stats.tx_dropped, 2);
+            assert_eq!(stats.rx_dropped, 0);
+            assert_eq!(stats.tx, counters(0, 0));
+        })
+    }
+}

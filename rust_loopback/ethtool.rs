@@ -15,7 +15,7 @@ use netdev::{
 
 /// The private flag `own-traffic`: the traffic of the device's addresses goes through it, not
 /// through `lo`.
-const OWN_TRAFFIC: u32 = bit_u32(0);
+pub(super) const OWN_TRAFFIC: u32 = bit_u32(0);
 
 #[vtable]
 impl ethtool::Operations<Self> for Loopback {
