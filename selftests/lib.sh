@@ -10,7 +10,13 @@
 . "$KSELFTEST/kselftest/ktap_helpers.sh"
 . "$KSELFTEST/net/lib.sh"
 
-module=$PWD/../build/module/rust_loopback.ko
+# The module that was built for the running kernel; if there is none, the
+# installed one is meant.
+module=
+for candidate in "$PWD"/../build/module*/rust_loopback.ko; do
+	[ "$(modinfo -F vermagic "$candidate" 2>/dev/null | cut -d ' ' -f 1)" != "$(uname -r)" ] ||
+		module=$candidate
+done
 finished=
 
 # is NAME EXPECTED ACTUAL: the two are the same text.
@@ -37,7 +43,7 @@ ok() {
 }
 
 load_module() {
-	if [ -e "$module" ]; then
+	if [ -n "$module" ]; then
 		insmod "$module" "$@"
 	else
 		modprobe rust_loopback "$@"
