@@ -29,6 +29,45 @@ cd /src || exit 1
 eval "$settings"
 export COLUMNS LINES TERM
 exec </dev/hvc0 >/dev/hvc0 2>&1
+
+# finish STATUS: reports to the host and ends the guest.
+finish() {
+	local port
+	sync
+	for port in /sys/class/virtio-ports/*; do
+		[ "$(cat "$port/name" 2>/dev/null)" != status ] || echo "$1" >"/dev/${port##*/}"
+	done
+	# Lets the last output reach the host. QEMU ends when the guest reboots.
+	sleep 0.2
+	echo 1 >/proc/sys/kernel/sysrq
+	echo b >/proc/sysrq-trigger
+	sleep 60
+}
+
+lockdep_works() { grep -qE 'debug_locks: +1$' /proc/lockdep_stats; }
+
+# leaks: what kmemleak found. It reports objects that are older than five
+# seconds and that did not change between two scans. What leaked before there
+# was a process is the kernel's own (the rootfs of the boot does).
+leaks() {
+	! grep -q kmemleak=off /proc/cmdline || return 0
+	sleep 5
+	for _ in 1 2; do
+		echo scan >/sys/kernel/debug/kmemleak || echo "kmemleak has switched itself off"
+	done
+	awk '/^unreferenced object/ { held = $0; next }
+		held { boot = /comm "swapper\/0", pid [01],/; if (!boot) print held; held = "" }
+		!boot' /sys/kernel/debug/kmemleak
+}
+
+# Lockdep is silent after the first report of any kind, and under emulation the
+# boot sometimes makes one without cause. Such a guest would find nothing.
+if [ "$KERNEL" = debug ]; then
+	taint=$(cat /proc/sys/kernel/tainted)
+	[ "$taint" = 0 ] || finish "unfit: the kernel was tainted at boot, $taint"
+	lockdep_works || finish "unfit: lockdep switched itself off at boot"
+fi
+
 if [ -n "$INTERACTIVE" ]; then
 	stty cols "$COLUMNS" rows "$LINES"
 	setsid --ctty --wait bash -c "$command"
@@ -38,12 +77,9 @@ else
 fi
 status=$?
 
-sync
-for port in /sys/class/virtio-ports/*; do
-	[ "$(cat "$port/name" 2>/dev/null)" != status ] || echo $status >"/dev/${port##*/}"
-done
-# Lets the last output reach the host.
-sleep 0.2
-echo 1 >/proc/sys/kernel/sysrq
-echo o >/proc/sysrq-trigger
-sleep 60
+if [ "$KERNEL" = debug ]; then
+	lockdep_works || { status=1; echo "error: lockdep switched itself off while the command ran"; }
+	found=$(leaks)
+	[ -z "$found" ] || { status=1; printf 'error: kmemleak found leaked memory:\n%s\n' "$found"; }
+fi
+finish $status

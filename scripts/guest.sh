@@ -1,19 +1,23 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Boots the stock kernel in QEMU, runs a command in it and exits with the
+# Boots a kernel in QEMU, runs a command in it and exits with the
 # command's exit status. The guest's root is the build root, read-only, with
 # the project at /src; /tmp, /run and /root are empty and writable.
 #
-#   scripts/guest.sh [-n NAME] [-t SECONDS] [-c CPUS] [-i] COMMAND...
+#   scripts/guest.sh [-k KERNEL] [-n NAME] [-t SECONDS] [-c CPUS] [-a PARAMETERS] [-i] COMMAND...
 #
+#   -k KERNEL    stock (the default) or debug
 #   -n NAME      the kernel's log goes to build/logs/guest-NAME.log (guest)
 #   -t SECONDS   time limit (300); 0 for none
 #   -c CPUS      virtual CPUs (2)
+#   -a PARAMETERS  more parameters for the kernel
 #   -i           interactive: the terminal is the guest's
 #
 # It fails too when the kernel reported a bug (WARN, oops, hung task, leaked
-# device reference, ...), whatever the command says. Environment:
+# device reference, ...), whatever the command says. On the debug kernel it also
+# fails when lockdep was switched off on the way, or when memory leaked; see
+# guest-init.sh. Environment:
 #   ACCEL        kvm or tcg; by default kvm where a guest really runs with it
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -25,21 +29,30 @@ set -euo pipefail
 # What the kernel never prints when all is well, an expression a line.
 bad_log=$top/selftests/bad-log
 
-name=guest limit=300 cpus=2 interactive=
-while getopts n:t:c:i option; do
+kernel=stock name=guest limit=300 cpus=2 interactive='' parameters=
+while getopts k:n:t:c:a:i option; do
 	case $option in
+	k) kernel=$OPTARG ;;
 	n) name=$OPTARG ;;
 	t) limit=$OPTARG ;;
 	c) cpus=$OPTARG ;;
+	a) parameters=$OPTARG ;;
 	i) interactive=1 ;;
-	*) die "usage: scripts/guest.sh [-n NAME] [-t SECONDS] [-c CPUS] [-i] COMMAND..." ;;
+	*) die "usage: scripts/guest.sh [-k stock|debug] [-n NAME] [-t SECONDS] [-c CPUS] [-a PARAMETERS] [-i] COMMAND..." ;;
 	esac
 done
 shift $((OPTIND - 1))
 [ $# -gt 0 ] || die "guest.sh: no command was given"
 
-release=$(cat "$release_file")
-vmlinuz=/usr/lib/modules/$release/vmlinuz
+case $kernel in
+stock) image=/usr/lib/modules/$(cat "$release_file")/vmlinuz ;;
+debug)
+	image=$(echo /usr/lib/modules/*-rlo-debug/vmlinux)
+	parameters="kasan_multi_shot $parameters"
+	[ -f "$image" ] || die "there is no debug kernel yet: run 'make debug-kernel' first"
+	;;
+*) die "guest.sh: the kernel is called stock or debug, not '$kernel'" ;;
+esac
 dir=/tmp/guest
 mkdir -p "$dir" "$logs"
 
@@ -50,8 +63,8 @@ boot() {
 	shift 3
 	[ "$accel" = kvm ] || { accel=tcg,thread=multi cpu=max,la57=off; }
 	printf '%q ' "$@" >"$dir/command"
-	printf 'COLUMNS=%q LINES=%q TERM=%q INTERACTIVE=%q\n' "${COLUMNS:-80}" "${LINES:-24}" \
-		"${TERM:-dumb}" "$interactive" >"$dir/settings"
+	printf 'COLUMNS=%q LINES=%q TERM=%q INTERACTIVE=%q KERNEL=%q\n' "${COLUMNS:-80}" \
+		"${LINES:-24}" "${TERM:-dumb}" "$interactive" "$kernel" >"$dir/settings"
 	: >"$dir/status"
 	rm -f "$dir/fs.sock"
 	/usr/libexec/virtiofsd --shared-dir / --socket-path "$dir/fs.sock" --sandbox none \
@@ -61,9 +74,11 @@ boot() {
 		kill -0 $daemon 2>/dev/null || die "virtiofsd did not start: $(cat "$dir/virtiofsd.log")"
 		sleep 0.05
 	done
+	# A socket for each CPU: the MP table, which a kernel without ACPI reads, lists
+	# one CPU of a socket.
 	timeout --foreground --kill-after=5 "$seconds" qemu-system-x86_64 \
 		-nodefaults -no-user-config -display none -no-reboot \
-		-machine q35 -accel "$accel" -cpu $cpu -smp "$cpus" -m 1G \
+		-machine q35 -accel "$accel" -cpu $cpu -smp "$cpus,sockets=$cpus" -m 1G \
 		-object memory-backend-memfd,id=memory,size=1G,share=on -numa node,memdev=memory \
 		-chardev socket,id=fs,path="$dir/fs.sock" \
 		-device vhost-user-fs-pci,chardev=fs,tag=root \
@@ -71,8 +86,8 @@ boot() {
 		-device virtio-serial-pci -device virtconsole,chardev=terminal \
 		-device virtserialport,chardev=status,name=status \
 		-serial "file:$log" \
-		-kernel "$vmlinuz" \
-		-append "console=ttyS0 root=root rootfstype=virtiofs ro init=/src/scripts/guest-init.sh panic=-1 oops=panic quiet loglevel=5" ||
+		-kernel "$image" \
+		-append "console=ttyS0 root=root rootfstype=virtiofs ro init=/src/scripts/guest-init.sh panic=-1 oops=panic quiet loglevel=5 $parameters" ||
 		boot_status=$?
 	kill $daemon 2>/dev/null || true
 	wait $daemon 2>/dev/null || true
@@ -85,7 +100,7 @@ accelerator() {
 		accel=tcg
 		if [ -w /dev/kvm ]; then
 			say "Trying whether KVM works here (up to 20 s, once)"
-			interactive='' boot kvm 20 "$logs/kvm-trial.log" true </dev/null >"$logs/kvm-trial-qemu.log" 2>&1
+			interactive='' kernel=stock boot kvm 20 "$logs/kvm-trial.log" true </dev/null >"$logs/kvm-trial-qemu.log" 2>&1
 			[ "$(cat "$dir/status")" != 0 ] || accel=kvm
 		fi
 		echo $accel >"$known"
@@ -102,14 +117,26 @@ boot_status=0
 [ -n "$accel" ] || accelerator
 
 log=$logs/guest-$name.log
-boot_status=0
-if [ -n "$interactive" ]; then
-	boot "$accel" "$limit" "$log" "$@"
-else
-	boot "$accel" "$limit" "$log" "$@" </dev/null
-fi
-
-status=$(cat "$dir/status")
+for boots_left in 2 1 0; do
+	boot_status=0
+	if [ -n "$interactive" ]; then
+		boot "$accel" "$limit" "$log" "$@"
+	else
+		boot "$accel" "$limit" "$log" "$@" </dev/null
+	fi
+	status=$(cat "$dir/status")
+	case $status in
+	unfit:*)
+		printf 'The guest came up unfit for tests (%s), %d boots are left\n' \
+			"${status#unfit: }" $boots_left >&2
+		cp "$log" "${log%.log}-unfit-$boots_left.log"
+		;;
+	*) break ;;
+	esac
+done
+case $status in
+unfit:*) die "the guest came up unfit for tests three times; see ${log#"$top"/}" ;;
+esac
 if [ -z "$status" ]; then
 	if [ $boot_status -eq 124 ] || [ $boot_status -eq 137 ]; then
 		printf 'error: the guest was stopped at the time limit of %d s.' "$limit" >&2
