@@ -15,8 +15,8 @@ release = $(shell cat build/kernel-release 2>/dev/null)
 # Kbuild puts what it makes there, apart from the sources.
 MO ?= $(CURDIR)/build/module
 kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR) MO=$(MO)
-# The same build, in the root and against the prepared tree.
-stock_build = $(in_root) make -j$(shell nproc) KDIR=/src/build/linux-$(release) \
+# The same build, in the root: $(call build_for,TREE,OUTPUT) TARGET.
+build_for = $(in_root) make -j$(shell nproc) KDIR=/src/build/linux-$(1) MO=/src/build/$(2) \
 	KRUSTFLAGS=-Dwarnings KCFLAGS=-Werror
 
 .NOTPARALLEL:
@@ -33,7 +33,8 @@ ifneq ($(KDIR),)
 	$(kbuild) modules
 else
 modules: kernel
-	$(step) "Building rust_loopback.ko for $(release)" "15 s" module-build $(stock_build) modules
+	$(step) "Building rust_loopback.ko for $(release)" "15 s" module-build \
+		$(call build_for,$(release),module) modules
 endif
 
 .PHONY: modules_install
@@ -52,16 +53,24 @@ run: modules ## Boot the stock kernel in QEMU, load the module and send traffic 
 	@scripts/guest.sh -n run -t 120 scripts/demo.sh
 
 .PHONY: test
-test: modules check doc selftests ## Run every test there is
+test: modules check doc kunit-debug selftests ## Run every test there is
 
 .PHONY: selftests
-selftests: modules ## Run the selftests in QEMU
+selftests: modules ## Run the selftests on the stock kernel in QEMU
 	@scripts/selftests.sh
+
+.PHONY: kunit
+kunit: modules-uml ## Run the KUnit suites on User-mode Linux
+	@scripts/kunit.sh uml
+
+.PHONY: kunit-debug
+kunit-debug: modules-debug ## Run the KUnit suites on the debug kernel in QEMU
+	@scripts/kunit.sh debug
 
 .PHONY: check
 check: kernel ## Check formatting (rustfmt) and lints (clippy)
 	$(step) "Checking the lints (clippy)" "15 s" clippy \
-		$(stock_build) CLIPPY=1 MO=/src/build/clippy modules
+		$(call build_for,$(release),clippy) CLIPPY=1 modules
 	$(step) "Checking the format (rustfmt)" "1 s" rustfmt $(in_root) rustfmt --check \
 		--config-path build/linux-$(release)/.rustfmt.toml \
 		rust_loopback.rs netdev/netdev.rs samples/rust_sink.rs
@@ -70,7 +79,7 @@ check: kernel ## Check formatting (rustfmt) and lints (clippy)
 doc: kernel ## Make HTML of both crates' documentation in build/doc (rustdoc)
 	@rm -rf build/doc build/module/netdev/netdev.doc build/module/driver.doc
 	$(step) "Documenting both crates (rustdoc)" "30 s" rustdoc \
-		$(stock_build) RUSTDOC_OUTPUT=/src/build/doc modules
+		$(call build_for,$(release),module) RUSTDOC_OUTPUT=/src/build/doc modules
 	@echo "==> See build/doc/netdev/index.html and build/doc/rust_loopback/index.html"
 
 .PHONY: shell
@@ -86,9 +95,17 @@ root: ## Make the Debian 13 build root (KERNEL= chooses another release)
 kernel: root ## Prepare the kernel tree that the module is built against
 	@$(in_root) scripts/prepare-kernel.sh -r "$(release)"
 
+.PHONY: modules-debug modules-uml
+modules-debug: root ## Build a kernel with KASAN, lockdep, ... and the modules for it (20 min)
+modules-uml: root ## Build User-mode Linux with KUnit and the modules for it (4 min)
+modules-debug modules-uml: modules-%:
+	@$(in_root) scripts/test-kernel.sh $*
+	$(step) "Building rust_loopback.ko for the $* kernel" "15 s" module-$*-build \
+		$(call build_for,$*,module-$*) $(if $(filter uml,$*),ARCH=um) modules
+
 .PHONY: clean
 clean: ## Remove what was built, keep the build root and the kernel tree
-	rm -rf build/module build/clippy build/logs
+	rm -rf build/module* build/clippy build/doc build/logs
 
 .PHONY: distclean
 distclean: ## Remove everything under build/
@@ -97,6 +114,6 @@ distclean: ## Remove everything under build/
 .PHONY: help
 help: ## List the targets
 	@echo "Targets:"
-	@sed -n 's/^\([a-z_]*\):.*## \(.*\)/  \1|\2/p' Makefile | \
+	@sed -n 's/^\([a-z_-]*\):.*## \(.*\)/  \1|\2/p' Makefile | \
 		while IFS='|' read -r target text; do printf '%-18s%s\n' "$$target" "$$text"; done
 	@echo "Variables: KDIR= KERNEL= INSTALL_MOD_PATH= ACCEL=kvm|tcg"

@@ -49,7 +49,7 @@ stock) image=/usr/lib/modules/$(cat "$release_file")/vmlinuz ;;
 debug)
 	image=$(echo /usr/lib/modules/*-rlo-debug/vmlinux)
 	parameters="kasan_multi_shot $parameters"
-	[ -f "$image" ] || die "there is no debug kernel yet: run 'make debug-kernel' first"
+	[ -f "$image" ] || die "there is no debug kernel yet: run 'make modules-debug' first"
 	;;
 *) die "guest.sh: the kernel is called stock or debug, not '$kernel'" ;;
 esac
