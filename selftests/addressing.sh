@@ -8,7 +8,7 @@
 
 load_module numdevs=0
 modprobe veth
-setup_ns ns peer
+new_ns ns peer
 in_ns() { ip netns exec "$ns" "$@"; }
 # echoes NAME ADDRESS: two pings are four packets on the device and none on lo.
 echoes() {

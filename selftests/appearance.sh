@@ -6,7 +6,7 @@
 . ./lib.sh
 
 load_module numdevs=0
-setup_ns ns
+new_ns ns
 ip -n "$ns" link set lo down
 ip -n "$ns" link add rlo0 type rlo
 
@@ -29,20 +29,25 @@ for state in down up; do
 	ip -n "$ns" link set rlo0 $state
 	lo=$(fields lo)
 	is "$state: ip -d link: there are fields" yes "$([ "$(wc -l <<<"$lo")" -gt 20 ] && echo yes)"
-	rlo=$(fields rlo0)
+	declare -A rlo=()
 	while read -r line; do
-		is "$state: ip -d link: $line" "$line" "$(grep "^${line%%=*}=" <<<"$rlo")"
+		rlo[${line%%=*}]=$line
+	done < <(fields rlo0)
+	while read -r line; do
+		is "$state: ip -d link: $line" "$line" "${rlo[${line%%=*}]}"
 	done <<<"$lo"
-	is "$state: ip -d link: no other field" "$(wc -l <<<"$lo")" "$(wc -l <<<"$rlo")"
+	is "$state: ip -d link: no other field" "$(wc -l <<<"$lo")" "${#rlo[@]}"
 done
 is "ip -d link: kind" "rlo" \
 	"$(link_json rlo0 | python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["linkinfo"]["info_kind"])')"
 
 in_ns() { ip netns exec "$ns" "$@"; }
 same() { # NAME COMMAND, with DEVICE for the device
+	local lo rlo
+	lo=$(in_ns sh -c "${2//DEVICE/lo}" 2>&1)
 	ok "$1: succeeds" in_ns sh -c "${2//DEVICE/rlo0}"
-	is "$1" "$(in_ns sh -c "${2//DEVICE/lo}" 2>&1 | sed 's/\blo\b/DEVICE/g')" \
-		"$(in_ns sh -c "${2//DEVICE/rlo0}" 2>&1 | sed 's/\brlo0\b/DEVICE/g')"
+	rlo=$said
+	is "$1" "$(sed 's/\blo\b/DEVICE/g' <<<"$lo")" "${rlo//rlo0/DEVICE}"
 }
 
 same "ethtool -T" "ethtool -T DEVICE"

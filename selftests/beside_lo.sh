@@ -11,7 +11,7 @@
 . ./lib.sh
 
 load_module numdevs=0
-setup_ns ns
+new_ns ns
 in_ns() { ip netns exec "$ns" "$@"; }
 
 declare -A ipv4=([lo]=10.6.0.1 [rlo0]=10.7.0.1)

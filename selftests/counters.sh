@@ -7,7 +7,7 @@
 . ./lib.sh
 
 load_module numdevs=0
-setup_ns ns
+new_ns ns
 in_ns() { ip netns exec "$ns" "$@"; }
 cpus=$(nproc)
 kernel=$(realpath "$KSELFTEST/../../..")
@@ -190,12 +190,13 @@ done
 (while [ ! -e /tmp/queues-done ]; do flood 10.7.2.1 200 100; done) &
 before=$(counter "$ns" q0 rx_packets)
 changed=0
-for i in $(seq 40); do
+changes=$(times 40)
+for i in $(seq "$changes"); do
 	in_ns ethtool -L q0 rx $((i % 4 + 1)) tx $((i % 3 + 1)) && changed=$((changed + 1))
 done
 touch /tmp/queues-done
 wait
-is "the numbers were changed 40 times" 40 $changed
+is "the numbers were changed as often as asked" "$changes" $changed
 is "under traffic" yes "$([ $(($(counter "$ns" q0 rx_packets) - before)) -ge 200 ] && echo yes)"
 in_ns ethtool -L q0 rx 4 tx 4
 is "and no packet is missing in the sums" \

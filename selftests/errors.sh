@@ -7,7 +7,7 @@
 . ./lib.sh
 
 load_module numdevs=0
-setup_ns ns
+new_ns ns
 in_ns() { ip netns exec "$ns" "$@"; }
 add() { ip -n "$ns" link add "$@"; }
 
@@ -43,7 +43,7 @@ is "combined queues, of which it has none" 1 "$(in_ns ethtool -L rlo1 combined 1
 is "the numbers are what they were" "3 5" \
 	"$(in_ns ls /sys/class/net/rlo1/queues | grep -c rx) $(in_ns ls /sys/class/net/rlo1/queues | grep -c tx)"
 
-setup_ns other
+new_ns other
 # What lo refuses in the same way.
 same() { # NAME COMMAND with DEVICE
 	local lo

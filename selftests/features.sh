@@ -6,11 +6,16 @@
 
 . ./beside_lo.sh
 
-features=$(in_ns ethtool -k rlo0 | sed 's/^[ \t]*//')
+declare -A features=()
 while read -r feature; do
-	is "ethtool -k: $feature" "$feature" "$(grep "^${feature%%:*}:" <<<"$features")"
-done < <(in_ns ethtool -k lo | sed '1d; s/^[ \t]*//')
-is "ethtool -k: no other feature" "$(in_ns ethtool -k lo | wc -l)" "$(in_ns ethtool -k rlo0 | wc -l)"
+	features[${feature%%:*}]=$feature
+done < <(in_ns ethtool -k rlo0 | sed 1d)
+count=0
+while read -r feature; do
+	is "ethtool -k: $feature" "$feature" "${features[${feature%%:*}]}"
+	count=$((count + 1))
+done < <(in_ns ethtool -k lo | sed 1d)
+is "ethtool -k: no other feature" "$count" "${#features[@]}"
 
 # What lo has for good cannot be switched, and what it lets switch changes
 # nothing for the transfers.

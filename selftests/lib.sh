@@ -29,18 +29,21 @@ is() {
 	fi
 }
 
-# ok NAME COMMAND...: the command succeeds.
+# ok NAME COMMAND...: the command succeeds. What it said is in said.
 ok() {
-	local name=$1 output status=0
+	local name=$1 status=0
 	shift
-	output=$("$@" 2>&1) || status=$?
+	said=$("$@" 2>&1) || status=$?
 	if [ "$status" -eq 0 ]; then
 		ktap_test_pass "$name"
 	else
 		ktap_test_fail "$name"
-		printf '%s\n' "exit status $status: $*" "$output" | sed 's/^/#   /'
+		printf '%s\n' "exit status $status: $*" "$said" | sed 's/^/#   /'
 	fi
 }
+
+# times COUNT: a quarter of it where the environment says that the machine is slow.
+times() { [ "${KSFT_MACHINE_SLOW:-no}" = yes ] && echo $((($1 + 3) / 4)) || echo "$1"; }
 
 load_module() {
 	if [ -n "$module" ]; then
@@ -54,14 +57,42 @@ unload_module() { rmmod rust_loopback; }
 
 module_loaded() { [ -d /sys/module/rust_loopback ]; }
 
+# new_ns VARIABLE...: as setup_ns, with a process that lives in each namespace,
+# so that counters are read without a process. cleanup_ns ends it.
+declare -A resident
+new_ns() {
+	local variable
+	setup_ns "$@"
+	for variable in "$@"; do
+		nsenter --net="/run/netns/${!variable}" sleep infinity &
+		resident[${!variable}]=$!
+		disown
+		until [ "/proc/$!/ns/net" -ef "/run/netns/${!variable}" ]; do sleep 0.05; done
+	done
+}
+
+# Columns of /proc/net/dev.
+declare -A column=([rx_bytes]=1 [rx_packets]=2 [rx_errors]=3 [rx_dropped]=4
+	[tx_bytes]=9 [tx_packets]=10 [tx_errors]=11 [tx_dropped]=12)
+
+# statistics NAMESPACE DEVICE: the line of /proc/net/dev, in the array statistics.
+statistics() {
+	while read -r -a statistics; do
+		[ "${statistics[0]}" != "$2:" ] || return 0
+	done <"/proc/${resident[$1]}/net/dev"
+	echo "$2 is not in the namespace $1" >&2
+	return 1
+}
+
 # counter NAMESPACE DEVICE NAME: one of the device's statistics (rx_packets, ...).
-counter() { ip netns exec "$1" cat "/sys/class/net/$2/statistics/$3"; }
+counter() { statistics "$1" "$2" && echo "${statistics[${column[$3]}]}"; }
 
 # counters NAMESPACE DEVICE: packets and bytes, received and sent.
 counters() {
 	local name line=
+	statistics "$1" "$2" || return
 	for name in rx_packets rx_bytes tx_packets tx_bytes; do
-		line+="$name=$(counter "$1" "$2" $name) "
+		line+="$name=${statistics[${column[$name]}]} "
 	done
 	echo "${line% }"
 }
@@ -92,12 +123,14 @@ drops() {
 sentence() {
 	local output status=0
 	output=$("$@" 2>&1 >/dev/null) || status=$?
-	printf '%s (%d)' "$(tr '\n' ' ' <<<"$output" | sed 's/ *$//')" $status
+	printf '%s (%d)' "${output//$'\n'/ }" $status
 }
 
 # device_of NAMESPACE ADDRESS [OPTION...]: the device that the route leads over.
 device_of() {
-	ip -n "$1" route get "${@:2}" 2>/dev/null | grep -oE 'dev [^ ]+' | head -n 1 | cut -d ' ' -f 2
+	local route
+	route=$(ip -n "$1" route get "${@:2}" 2>/dev/null)
+	[[ ! $route =~ dev\ ([^ ]+) ]] || echo "${BASH_REMATCH[1]}"
 }
 
 # ip_counter NAMESPACE NAME: one of the namespace's IP statistics, as nstat calls it.

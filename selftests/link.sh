@@ -24,7 +24,7 @@ mtu() {
 	set -- sh -c '
 		for size in 0 1 67 68 576 1279 1280 1500 9000 65535 65536 65537 1000000 2147483647 2147483648 -1; do
 			printf "%s\n" "link set DEVICE mtu 65536" "addr replace IPV4/32 dev DEVICE" \
-				"addr replace IPV6/128 dev DEVICE nodad" | ip -batch -
+				"addr replace IPV6/128 dev DEVICE nodad" | ip -batch - 2>/dev/null
 			answer=$(ip link set DEVICE mtu $size 2>&1) || answer="$answer, exit status $?"
 			read -r mtu </sys/class/net/DEVICE/mtu
 			echo "$size: ${answer:-accepted}, is $mtu," \
@@ -74,7 +74,7 @@ fragments() {
 # The same names and addresses in another namespace.
 namespaces() {
 	local before twin
-	setup_ns twin
+	new_ns twin
 	ip -n "$twin" link add rlo0 type rlo
 	ip -n "$twin" link set rlo0 up
 	ip -n "$twin" addr add "${ipv4[rlo0]}/32" dev rlo0

@@ -7,7 +7,7 @@
 
 load_module numdevs=0
 modprobe veth
-setup_ns ns client
+new_ns ns client
 in_ns() { ip netns exec "$ns" "$@"; }
 answers() { in_ns ping -q -n -c 1 -i 0.01 -W 1 "$1" >/dev/null 2>&1 && echo yes || echo no; }
 

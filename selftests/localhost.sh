@@ -7,14 +7,18 @@
 . ./lib.sh
 
 load_module numdevs=0
-setup_ns ns
+new_ns ns
 in_ns() { ip netns exec "$ns" "$@"; }
 
 # Which device localhost is on, both families, and where multicast from
 # 127.0.0.1 leaves.
 where() {
-	echo "$(device_of "$ns" 127.0.0.1) $(device_of "$ns" ::1) $(device_of "$ns" 127.200.0.1)" \
-		"$(device_of "$ns" 239.1.1.1 from 127.0.0.1)"
+	local line devices=
+	while read -r line; do
+		[[ ! $line =~ dev\ ([^ ]+) ]] || devices+=" ${BASH_REMATCH[1]}"
+	done < <(printf 'route get %s\n' 127.0.0.1 ::1 127.200.0.1 "239.1.1.1 from 127.0.0.1" |
+		ip -n "$ns" -force -batch - 2>/dev/null)
+	echo "${devices# }"
 }
 multicast() { in_ns python3 -c 'import socket
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

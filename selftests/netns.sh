@@ -26,7 +26,7 @@ flood() {
 	slowwait 10 sh -c "[ \$(ip netns exec $1 cat /sys/class/net/rlo0/statistics/rx_packets) -gt 100 ]"
 }
 
-setup_ns ns
+new_ns ns
 device_in "$ns"
 is "ip link add netns: the device is there" rlo0 \
 	"$(ip -n "$ns" -o link show type rlo | awk -F': ' '{ print $2 }')"
@@ -35,24 +35,25 @@ is "it cannot be moved" 2 "$(ip -n "$ns" link set rlo0 netns 1 2>/dev/null; echo
 ok "it can be deleted from there" ip -n "$ns" link del rlo0
 cleanup_ns "$ns"
 
+lives=$(times 20)
 gone=0
-for _ in $(seq 20); do
+for _ in $(seq "$lives"); do
 	ip netns add life
 	ip -n life link set lo up
 	device_in life
 	flood life
 	ip netns pids life | xargs -r kill -9
 	ip netns del life
-		[ ! -e /run/netns/life ] && gone=$((gone + 1))
+	[ ! -e /run/netns/life ] && gone=$((gone + 1))
 done
-is "20 namespaces with a busy device were deleted" 20 $gone
+is "namespaces with a busy device were deleted" "$lives" $gone
 # rtnl_link_unregister() waits for the dismantling of namespaces under way.
 ok "the module unloads behind them" timeout 60 rmmod rust_loopback
 
 load_module numdevs=2
 ip link set rlo0 up
 ip addr add 10.9.1.1/32 dev rlo0
-setup_ns ns1 ns2 ns3
+new_ns ns1 ns2 ns3
 for ns in "$ns1" "$ns2" "$ns3"; do
 	device_in "$ns"
 	flood "$ns"

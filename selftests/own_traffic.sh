@@ -10,7 +10,7 @@
 load_module numdevs=0
 modprobe vrf
 modprobe veth
-setup_ns ns
+new_ns ns
 in_ns() { ip netns exec "$ns" "$@"; }
 flag() { in_ns ethtool --show-priv-flags rlo0 | sed -n 's/^own-traffic *: //p'; }
 set_flag() { in_ns ethtool --set-priv-flags rlo0 own-traffic "$1"; }
@@ -114,7 +114,7 @@ is "off: it is a loopback still" "LOOPBACK,UP,LOWER_UP" \
 
 # A default source for an interface without addresses, as an address of lo is.
 # Only off: inet_select_addr() does not look at L3 masters' addresses.
-setup_ns ref
+new_ns ref
 ip -n "$ref" addr add 10.7.0.1/32 dev lo
 for n in "$ns" "$ref"; do
 	ip -n "$n" link add veth0 type veth peer name veth1
@@ -160,7 +160,7 @@ is "on: its IPv6 address cannot be the preferred source of a route" \
 	"Error: Invalid source address. (2)" "$(preferred fd00:9::/64)"
 
 # With policy rules, an L3 master does not bind the lookup to itself.
-setup_ns rules
+new_ns rules
 ip -n "$rules" link add rlo0 type rlo
 ip -n "$rules" addr add 10.7.0.1/24 dev rlo0
 ip -n "$rules" link set rlo0 up
@@ -176,14 +176,14 @@ switch_rules() {
 	ip -n "$rules" link set rlo0 down
 	ip netns exec "$rules" ethtool --set-priv-flags rlo0 own-traffic "$1"
 	ip -n "$rules" link set rlo0 up
+	ip -n "$rules" route replace default via 198.51.100.1 dev rlo0 onlink table 200
 }
 switch_rules off
 is "off: with a policy rule, they are" rlo0 "$(foreign)"
 switch_rules on
 # A rule knows from the moment it is added whether its device is an L3 master.
-ip -n "$rules" route add prohibit default table 200
 named() { ip -n "$rules" rule "$1" pref 200 oif rlo0 lookup 200; }
-hits() { [ -n "$(foreign)" ] && echo no || echo yes; }
+hits() { ip -n "$rules" route get 192.0.2.1 oif rlo0 | grep -q "table 200" && echo yes || echo no; }
 named add
 is "on: a rule that names the device" yes "$(hits)"
 switch_rules off
@@ -193,12 +193,12 @@ named add
 is "off: the rule added anew" yes "$(hits)"
 named del
 
-for i in $(seq 20); do
+for i in $(seq "$(times 24)"); do
 	ip -n "$ns" link set rlo0 down
 	set_flag $([ $((i % 2)) -eq 0 ] && echo on || echo off)
 	ip -n "$ns" link set rlo0 up
 done
-is "switched 20 times, it is on" on "$(flag)"
-is "switched 20 times, traffic is where it should be" "4 0" "$(echoes 10.7.0.1)"
+is "switched to and fro, it is on" on "$(flag)"
+is "switched to and fro, traffic is where it should be" "4 0" "$(echoes 10.7.0.1)"
 
 finish

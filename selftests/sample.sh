@@ -12,7 +12,7 @@ if [ -e "$sink" ]; then
 else
 	ok "the module loads" modprobe rust_sink
 fi
-setup_ns ns
+new_ns ns
 in_ns() { ip netns exec "$ns" "$@"; }
 
 in_ns sysctl -qw net.ipv6.conf.default.disable_ipv6=1

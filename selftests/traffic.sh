@@ -7,7 +7,7 @@
 . ./lib.sh
 
 load_module numdevs=0
-setup_ns ns
+new_ns ns
 in_ns() { ip netns exec "$ns" "$@"; }
 
 ip -n "$ns" link add rlo0 type rlo
