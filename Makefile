@@ -53,11 +53,16 @@ run: modules ## Boot the stock kernel in QEMU, load the module and send traffic 
 	@scripts/guest.sh -n run -t 120 scripts/demo.sh
 
 .PHONY: test
-test: modules check doc kunit-debug selftests ## Run every test there is
+test: modules check doc selftests kunit-debug selftests-debug ## Run every test there is
+	@scripts/selftests.sh total
 
 .PHONY: selftests
 selftests: modules ## Run the selftests on the stock kernel in QEMU
-	@scripts/selftests.sh
+	@scripts/selftests.sh stock
+
+.PHONY: selftests-debug
+selftests-debug: modules-debug ## Run the selftests on the debug kernel in QEMU
+	@scripts/selftests.sh debug
 
 .PHONY: kunit
 kunit: modules-uml ## Run the KUnit suites on User-mode Linux

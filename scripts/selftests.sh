@@ -3,26 +3,80 @@
 #
 # Runs the selftests in a guest: shows a line for each test and every check
 # that failed, and counts. Fails if a check failed, was skipped, or none ran.
+#
+#   scripts/selftests.sh [stock|debug]   on this kernel (stock)
+#   scripts/selftests.sh total           the last counts of both, added up
+#
+# The debug kernel is many times slower, and most of a test is one process after
+# another: there are two guests at a time, and kmemleak, which doubles the time,
+# watches over the tests that make and remove devices, addresses and namespaces.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-log=$logs/selftests.log
+kernel=${1:-stock}
 mkdir -p "$logs"
-say "Running the selftests in a guest (about 8 min; log: ${log#"$top"/})"
-status=0
-"$top/scripts/guest.sh" -n selftests -t 3000 make -C selftests run_tests 2>&1 |
-	tee "$log" | grep --line-buffered -vE '^# (ok|TAP|1\.\.|overriding)|^make|^# # Totals' || status=$?
+tests=$(sed -n '/^TEST_PROGS/,/[^\\]$/s/.*[ \t]\([a-z_]*\.sh\).*/\1/p' "$top/selftests/Makefile")
+kmemleak="load.sh netns.sh errors.sh many.sh sample.sh localhost.sh"
+# Those that run after these, so that both guests have as much to do.
+after_kmemleak="features.sh link.sh tools.sh"
 
-count() { grep -cE "$1" "$log" || true; }
-files=$(sed -n '/^TEST_PROGS/,/[^\\]$/p' "$top/selftests/Makefile" | grep -c '\.sh')
+# run NAME SECONDS PARAMETERS TESTS: in a guest, with the output in build/logs.
+run() {
+	local status=0
+	"$top/scripts/guest.sh" -k "$kernel" -n "$1" -t "$2" -a "$3" \
+		env KSFT_MACHINE_SLOW="$slow" make -C selftests run_tests \
+		TEST_PROGS="$4" kselftest_override_timeout="$limit" 2>&1 |
+		tee "$logs/$1.log" |
+		grep --line-buffered -vE '^# (ok|TAP|1\.\.|overriding|Warning: IPv6 bind)|^make|^# # Totals' ||
+		status=$?
+	return $status
+}
+
+status=0
+case $kernel in
+stock)
+	log=("$logs/selftests.log")
+	slow=no
+	limit=$(sed -n 's/^timeout=//p' "$top/selftests/settings")
+	say "Running the selftests on the stock kernel (about 8 min; log: ${log[0]#"$top"/})"
+	run selftests 3000 "" "$(xargs <<<"$tests")" || status=$?
+	;;
+debug)
+	log=("$logs/selftests-debug.log" "$logs/selftests-kmemleak.log" "$logs/selftests-debug-2.log")
+	# Seconds for one test on a busy host.
+	slow=yes
+	limit=1800
+	others=$(grep -vxF "$(tr ' ' '\n' <<<"$kmemleak $after_kmemleak")" <<<"$tests")
+	say "Running the selftests on the debug kernel (about 20 min; logs: ${log[*]#"$top"/})"
+	{
+		run selftests-kmemleak 4500 "" "$kmemleak" || status=$?
+		run selftests-debug-2 4500 kmemleak=off "$after_kmemleak" || status=$?
+		exit $status
+	} &
+	beside=$!
+	run selftests-debug 4500 kmemleak=off "$(xargs <<<"$others")" || status=$?
+	wait $beside || status=$?
+	;;
+total)
+	awk '{ passed += $1; failed += $3; skipped += $5 }
+		END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }' \
+		"$logs/selftests-stock.summary" "$logs/selftests-debug.summary"
+	exit 0
+	;;
+*) die "usage: scripts/selftests.sh [stock|debug|total]" ;;
+esac
+
+count() { cat "${log[@]}" | grep -cE "$1" || true; }
+files=$(wc -w <<<"$tests")
 finished=$(count '^(not )?ok [0-9]+ selftests')
 skipped=$(count '^(# )?ok .*# SKIP')
 passed=$(($(count '^# ok ') - $(count '^# ok .*# SKIP')))
 failed=$(($(count '^# not ok ') + $(count '^not ok .*(TIMEOUT|missing)')))
 if [ "$finished" -ne "$files" ]; then
-	printf 'error: %d of %d tests came to an end; see %s\n' "$finished" "$files" "${log#"$top"/}" >&2
+	printf 'error: %d of %d tests came to an end; see %s\n' "$finished" "$files" "${log[*]#"$top"/}" >&2
 	failed=$((failed + files - finished))
 fi
-printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped" |
+	tee "$logs/selftests-$kernel.summary"
 [ "$status" -eq 0 ] && [ "$failed" -eq 0 ] && [ "$skipped" -eq 0 ] && [ "$passed" -gt 0 ] &&
-	! grep -q '^not ok' "$log"
+	[ "$(count '^not ok')" -eq 0 ]
