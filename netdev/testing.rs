@@ -40,10 +40,7 @@ use crate::{
         LinkStats, //
     }, //
 };
-use core::{
-    ptr,
-    slice, //
-};
+use core::ptr;
 use kernel::{
     error::to_result,
     prelude::*,
@@ -166,39 +163,42 @@ impl Configuration {
     /// The flag of [`flags`](Self::flags) of a device that is up.
     pub const UP: u32 = bindings::net_device_flags_IFF_UP;
 
-    /// That of the initial network namespace's `lo`.
+    /// That of the initial network namespace's `lo`. Takes RTNL.
     pub fn of_lo() -> Self {
         // SAFETY: This `lo` is never removed.
         unsafe { Self::of(bindings::netdev_helper_test_lo()) }
     }
 
-    /// Reads it from a device.
+    /// Reads it from a device. Takes RTNL.
     ///
     /// # Safety
     ///
     /// `dev` is a valid device.
     unsafe fn of(dev: *mut bindings::net_device) -> Self {
+        type Fast = bindings::net_device__bindgen_ty_1__bindgen_ty_1;
+
         let _rtnl = rtnl::lock();
-        // SAFETY: By the safety requirements. What is read is written under RTNL.
-        let dev = unsafe { &*dev };
-        // SAFETY: Both variants of the union (`struct_group()`) are the same bit fields.
-        let fast = unsafe { &dev.__bindgen_anon_1.__bindgen_anon_1 };
-        let mut addresses = [[0; 6]; 2];
-        // SAFETY: A hardware address has room for 32 bytes.
-        addresses[0].copy_from_slice(unsafe { slice::from_raw_parts(dev.dev_addr, 6) });
-        addresses[1].copy_from_slice(&dev.broadcast[..6]);
-        Self {
-            hardware_type: dev.type_,
-            flags: dev.flags,
-            mtu: [dev.mtu, dev.min_mtu, dev.max_mtu],
-            hard_header_len: dev.hard_header_len,
-            addresses,
-            features: dev.features,
-            hw_features: dev.hw_features,
-            tso_max_size: dev.tso_max_size,
-            priv_flags: fast.priv_flags() as u32,
-            lltx: fast.lltx() != 0,
-            netns_immutable: dev.netns_immutable() != 0,
+        // SAFETY: By the safety requirements. What is read is written under RTNL. Both variants of
+        // the union (`struct_group()`) are the same bit fields, and a hardware address has room for
+        // 32 bytes.
+        unsafe {
+            let fast: *const Fast = (&raw const (*dev).__bindgen_anon_1).cast();
+            Self {
+                hardware_type: (*dev).type_,
+                flags: (*dev).flags,
+                mtu: [(*dev).mtu, (*dev).min_mtu, (*dev).max_mtu],
+                hard_header_len: (*dev).hard_header_len,
+                addresses: [
+                    (*dev).dev_addr.cast::<[u8; 6]>().read(),
+                    (&raw const (*dev).broadcast).cast::<[u8; 6]>().read(),
+                ],
+                features: (*dev).features,
+                hw_features: (*dev).hw_features,
+                tso_max_size: (*dev).tso_max_size,
+                priv_flags: Fast::priv_flags_raw(fast) as u32,
+                lltx: Fast::lltx_raw(fast) != 0,
+                netns_immutable: bindings::net_device::netns_immutable_raw(dev) != 0,
+            }
         }
     }
 }
@@ -217,7 +217,7 @@ pub struct Statistics {
 }
 
 impl<T> Device<T> {
-    /// How the device is set up.
+    /// How the device is set up. Takes RTNL.
     pub fn configuration(&self) -> Configuration {
         // SAFETY: The device is valid by the type invariants.
         unsafe { Configuration::of(self.as_raw()) }
@@ -291,7 +291,7 @@ pub(crate) fn with_tx<R>(path: impl FnOnce(&Tx<'_>) -> R) -> R {
 /// Passes the attributes of a netlink request with an optional hardware address to `callback`, and
 /// returns what that returns with the sentence that it left.
 ///
-/// The address has at most 32 bytes.
+/// The address has at most 32 bytes, else it is `EINVAL`.
 pub fn with_request<R>(
     address: Option<&[u8]>,
     callback: impl FnOnce(&Attributes<'_>, ExtAck<'_>) -> R,
