@@ -313,11 +313,10 @@ mod tests {
     fn who_asks_is_known_by_the_room_for_an_answer() {
         let mut extack: bindings::netlink_ext_ack = pin_init::zeroed();
         // SAFETY: Nobody else uses the local variable.
-        assert!(matches!(unsafe { origin(&mut extack) }, Origin::Netlink(_)));
+        let netlink = unsafe { origin(&mut extack) };
+        assert!(matches!(netlink, Origin::Netlink(_)));
         // SAFETY: A null pointer is allowed.
-        assert!(matches!(
-            unsafe { origin(core::ptr::null_mut()) },
-            Origin::Kernel
-        ));
+        let kernel = unsafe { origin(core::ptr::null_mut()) };
+        assert!(matches!(kernel, Origin::Kernel));
     }
 }

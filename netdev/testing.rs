@@ -358,8 +358,10 @@ pub(crate) struct ProbeModule;
 
 impl kernel::ModuleMetadata for ProbeModule {
     const NAME: &'static CStr = c"kunit_probe";
-    // SAFETY: A null pointer stands for code that is never unloaded; nothing takes a reference.
-    const THIS_MODULE: ThisModule = unsafe { ThisModule::from_ptr(ptr::null_mut()) };
+    const THIS_MODULE: ThisModule = {
+        // SAFETY: A null pointer stands for code that is never unloaded; nothing takes a reference.
+        unsafe { ThisModule::from_ptr(ptr::null_mut()) }
+    };
 }
 
 impl Operations for Probe {
