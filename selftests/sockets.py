@@ -580,12 +580,14 @@ def packet_vnet(address, device, size, segment):
 def packet_ring(address, device, count):
     """COUNT UDP packets in a TPACKET_V3 ring."""
     count = int(count)
-    block = 1 << 16
+    # A block is handed over when it is full, or 500 ms after it was begun: even
+    # on a slow machine there are enough for what is sent before the ring is read.
+    block, blocks = 1 << 16, 32
     ring = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     ring.setsockopt(SOL_PACKET, PACKET_VERSION, TPACKET_V3)
     ring.setsockopt(SOL_PACKET, PACKET_RX_RING, struct.pack(
-        "=7I", block, 4, 2048, 4 * block // 2048, 10, 0, 0))
-    memory = mmap.mmap(ring.fileno(), 4 * block)
+        "=7I", block, blocks, 2048, blocks * block // 2048, 500, 0, 0))
+    memory = mmap.mmap(ring.fileno(), blocks * block)
     ring.bind((device, ETH_P_ALL))
     sender, receiver = udp_pair(address)
     sent = [struct.pack("=I", number) * 100 for number in range(count)]
@@ -597,7 +599,7 @@ def packet_ring(address, device, count):
     poll.register(ring, select.POLLIN)
     current = 0
     while sum(map(len, seen.values())) < 2 * count:
-        start = current % 4 * block
+        start = current % blocks * block
         if not struct.unpack_from("=I", memory, start + 8)[0] & TP_STATUS_USER:
             if not poll.poll(TIMEOUT * 1000):
                 break
