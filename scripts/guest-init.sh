@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The first process of the guest (see guest.sh): prepares the machine, runs the
-# command, reports its exit status to the host and switches off.
+# command, reports its exit status to the host and ends the guest.
 
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
 command=$(cat /tmp/guest/command)

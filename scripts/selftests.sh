@@ -38,16 +38,16 @@ stock)
 	log=("$logs/selftests.log")
 	slow=no
 	limit=$(sed -n 's/^timeout=//p' "$top/selftests/settings")
-	say "Running the selftests on the stock kernel (about 8 min; log: ${log[0]#"$top"/})"
+	say "Running the selftests on the stock kernel (about 7 min; log: ${log[0]#"$top"/})"
 	run selftests 3000 "" "$(xargs <<<"$tests")" || status=$?
 	;;
 debug)
 	log=("$logs/selftests-debug.log" "$logs/selftests-kmemleak.log" "$logs/selftests-debug-2.log")
-	# Seconds for one test on a busy host.
 	slow=yes
+	# Seconds for one test. The longest takes 300 on an idle host.
 	limit=1800
 	others=$(grep -vxF "$(tr ' ' '\n' <<<"$kmemleak $after_kmemleak")" <<<"$tests")
-	say "Running the selftests on the debug kernel (about 20 min; logs: ${log[*]#"$top"/})"
+	say "Running the selftests on the debug kernel (about 25 min; logs: ${log[*]#"$top"/})"
 	{
 		run selftests-kmemleak 4500 "" "$kmemleak" || status=$?
 		run selftests-debug-2 4500 kmemleak=off "$after_kmemleak" || status=$?

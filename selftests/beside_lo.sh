@@ -87,12 +87,14 @@ each() {
 	done
 }
 
-# same NAME EXPECTED COMMAND...: prints this on the device, and on lo too.
+# same NAME EXPECTED COMMAND...: prints this on the device, and on lo too. Leaves
+# in lo_moved what was counted when it was run on lo.
 same() {
 	local name=$1 expected=$2 lo
 	shift 2
 	on lo "$@"
 	lo=$output
+	lo_moved="$moved; $beside"
 	on rlo0 "$@"
 	is "$name" "$expected" "$output"
 	is "$name: lo does the same" "$lo" "$output"
@@ -112,14 +114,9 @@ differs() {
 # exact NAME EXPECTED PACKETS BYTES COMMAND...: as same, and each device counts
 # exactly these packets, while the other stands still.
 exact() {
-	local name=$1 expected=$2 counted="$3 packets, $4 bytes" lo lo_moved
+	local name=$1 expected=$2 counted="$3 packets, $4 bytes"
 	shift 4
-	on lo "$@"
-	lo=$output
-	lo_moved="$moved; $beside"
-	on rlo0 "$@"
-	is "$name" "$expected" "$output"
-	is "$name: lo does the same" "$lo" "$output"
+	same "$name" "$expected" "$@"
 	is "$name: counted by the device, and by lo" "$counted; $still" "$moved; $beside"
 	is "$name: lo counts the same" "$lo_moved" "$moved; $beside"
 }
@@ -127,13 +124,8 @@ exact() {
 # through NAME EXPECTED COMMAND...: as same, for traffic whose number of packets
 # is not known before: all that IP received came through the device.
 through() {
-	local name=$1 expected=$2 lo
-	shift 2
-	on lo "$@"
-	lo=$output
-	on rlo0 "$@"
-	is "$name" "$expected" "$output"
-	is "$name: lo does the same" "$lo" "$output"
+	local name=$1
+	same "$@"
 	is "$name: all packets went through the device, none through lo" \
 		"$arrived; $still" "$moved; $beside"
 	is "$name: and there were packets" yes "$([ "${moved%% *}" -gt 0 ] && echo yes)"

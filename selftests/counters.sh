@@ -190,7 +190,7 @@ done
 (while [ ! -e /tmp/queues-done ]; do flood 10.7.2.1 200 100; done) &
 before=$(counter "$ns" q0 rx_packets)
 changed=0
-changes=$(times 40)
+changes=$(repeats 40)
 for i in $(seq "$changes"); do
 	in_ns ethtool -L q0 rx $((i % 4 + 1)) tx $((i % 3 + 1)) && changed=$((changed + 1))
 done

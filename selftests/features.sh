@@ -15,6 +15,7 @@ while read -r feature; do
 	is "ethtool -k: $feature" "$feature" "${features[${feature%%:*}]}"
 	count=$((count + 1))
 done < <(in_ns ethtool -k lo | sed 1d)
+is "ethtool -k: there are features" yes "$([ $count -gt 50 ] && echo yes)"
 is "ethtool -k: no other feature" "$count" "${#features[@]}"
 
 # What lo has for good cannot be switched, and what it lets switch changes

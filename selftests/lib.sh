@@ -42,8 +42,8 @@ ok() {
 	fi
 }
 
-# times COUNT: a quarter of it where the environment says that the machine is slow.
-times() { [ "${KSFT_MACHINE_SLOW:-no}" = yes ] && echo $((($1 + 3) / 4)) || echo "$1"; }
+# repeats COUNT: a quarter of it where the environment says that the machine is slow.
+repeats() { [ "${KSFT_MACHINE_SLOW:-no}" = yes ] && echo $((($1 + 3) / 4)) || echo "$1"; }
 
 load_module() {
 	if [ -n "$module" ]; then
@@ -67,7 +67,10 @@ new_ns() {
 		nsenter --net="/run/netns/${!variable}" sleep infinity &
 		resident[${!variable}]=$!
 		disown
-		until [ "/proc/$!/ns/net" -ef "/run/netns/${!variable}" ]; do sleep 0.05; done
+		until [ "/proc/$!/ns/net" -ef "/run/netns/${!variable}" ]; do
+			kill -0 $! || return
+			sleep 0.05
+		done
 	done
 }
 

@@ -28,7 +28,7 @@ echoes() {
 	EOF
 }
 
-rounds=$(times 3)
+rounds=$(repeats 3)
 for round in $(seq "$rounds"); do
 	for i in $(seq 50); do
 		printf 'link add r%d type rlo\nlink set r%d up\naddr add 10.8.%d.1/32 dev r%d\n' $i $i $i $i

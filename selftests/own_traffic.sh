@@ -193,7 +193,7 @@ named add
 is "off: the rule added anew" yes "$(hits)"
 named del
 
-for i in $(seq "$(times 24)"); do
+for i in $(seq "$(repeats 24)"); do
 	ip -n "$ns" link set rlo0 down
 	set_flag $([ $((i % 2)) -eq 0 ] && echo on || echo off)
 	ip -n "$ns" link set rlo0 up
