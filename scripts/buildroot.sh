@@ -24,7 +24,7 @@ toolchain=(
 # What boots the guest, and what runs in it.
 guest=(
 	qemu-system-x86 virtiofsd
-	mount iproute2 iputils-ping ethtool tcpdump iperf3 bpftool perl procps python3-yaml nftables
+	mount iproute2 iputils-ping ethtool tcpdump socat bpftool perl procps python3-yaml nftables
 )
 
 # Runs apt-get in the root; services must not be started there.
