@@ -169,7 +169,7 @@ send("192.0.2.2", "192.0.2.1", b"end")
 EOF
 wait
 is "127/8 from a real interface is a martian" "good routed end" "$(cat /tmp/received)"
-before=$(counter "$ns" veth0 tx_packets)
+before=$(ip_counter "$peer" IpInReceives)
 is "a source in 127/8 does not leave by a real interface" "Invalid argument" \
 	"$(in_ns python3 -c '
 import os, socket
@@ -179,6 +179,6 @@ try:
     sock.sendto(b"x", ("192.0.2.2", 9))
 except OSError as error:
     print(os.strerror(error.errno))')"
-is "and nothing was sent" "$before" "$(counter "$ns" veth0 tx_packets)"
+is "and nothing was sent" "$before" "$(ip_counter "$peer" IpInReceives)"
 
 finish
