@@ -15,7 +15,7 @@
  * Turns a packet round, from the end of its transmission to its arrival at dev:
  * the steps of loopback_xmit() before __netif_rx(), in its order.
  */
-void netdev_helper_skb_into_rx(struct sk_buff *skb, struct net_device *dev)
+__netdev_helper void netdev_helper_skb_into_rx(struct sk_buff *skb, struct net_device *dev)
 {
 	skb_tx_timestamp(skb);
 
@@ -30,23 +30,23 @@ void netdev_helper_skb_into_rx(struct sk_buff *skb, struct net_device *dev)
 	skb->protocol = eth_type_trans(skb, dev);
 }
 
-void netdev_helper_skb_consume(struct sk_buff *skb)
+__netdev_helper void netdev_helper_skb_consume(struct sk_buff *skb)
 {
 	skb_tx_timestamp(skb);
 	dev_consume_skb_any(skb);
 }
 
-void netdev_helper_lstats_add(struct net_device *dev, unsigned int len)
+__netdev_helper void netdev_helper_lstats_add(struct net_device *dev, unsigned int len)
 {
 	dev_lstats_add(dev, len);
 }
 
-struct pcpu_lstats __percpu *netdev_helper_pcpu_lstats_alloc(void)
+__netdev_helper struct pcpu_lstats __percpu *netdev_helper_pcpu_lstats_alloc(void)
 {
 	return __netdev_alloc_pcpu_stats(struct pcpu_lstats, GFP_KERNEL_ACCOUNT);
 }
 
-void netdev_helper_pcpu_lstats_add(struct pcpu_lstats __percpu *stats, unsigned int len)
+__netdev_helper void netdev_helper_pcpu_lstats_add(struct pcpu_lstats __percpu *stats, unsigned int len)
 {
 	struct pcpu_lstats *lstats = this_cpu_ptr(stats);
 
@@ -57,7 +57,7 @@ void netdev_helper_pcpu_lstats_add(struct pcpu_lstats __percpu *stats, unsigned 
 }
 
 /* As dev_lstats_read(). */
-void netdev_helper_pcpu_lstats_read(const struct pcpu_lstats __percpu *stats,
+__netdev_helper void netdev_helper_pcpu_lstats_read(const struct pcpu_lstats __percpu *stats,
 				    u64 *packets, u64 *bytes)
 {
 	unsigned int cpu;
@@ -81,7 +81,7 @@ void netdev_helper_pcpu_lstats_read(const struct pcpu_lstats __percpu *stats,
 }
 
 /* With the flag, the device is the output device of its own local addresses. */
-void netdev_helper_set_l3mdev_master(struct net_device *dev, bool master)
+__netdev_helper void netdev_helper_set_l3mdev_master(struct net_device *dev, bool master)
 {
 	ASSERT_RTNL();
 
@@ -94,7 +94,7 @@ void netdev_helper_set_l3mdev_master(struct net_device *dev, bool master)
 	rt_genid_bump_all(dev_net(dev));
 }
 
-bool netdev_helper_ipv6_nonlocal_bind(const struct net_device *dev)
+__netdev_helper bool netdev_helper_ipv6_nonlocal_bind(const struct net_device *dev)
 {
 #if IS_ENABLED(CONFIG_IPV6)
 	return READ_ONCE(dev_net(dev)->ipv6.sysctl.ip_nonlocal_bind);
@@ -103,18 +103,18 @@ bool netdev_helper_ipv6_nonlocal_bind(const struct net_device *dev)
 #endif
 }
 
-void netdev_helper_info_ratelimited(const struct net_device *dev, const char *text)
+__netdev_helper void netdev_helper_info_ratelimited(const struct net_device *dev, const char *text)
 {
 	if (net_ratelimit())
 		netdev_info(dev, "%s\n", text);
 }
 
-void netdev_helper_eth_hw_addr_random(struct net_device *dev)
+__netdev_helper void netdev_helper_eth_hw_addr_random(struct net_device *dev)
 {
 	eth_hw_addr_random(dev);
 }
 
-void netdev_helper_lockdep_set_classes(struct net_device *dev)
+__netdev_helper void netdev_helper_lockdep_set_classes(struct net_device *dev)
 {
 	netdev_lockdep_set_classes(dev);
 }
@@ -123,7 +123,7 @@ void netdev_helper_lockdep_set_classes(struct net_device *dev)
  * What inetdev_event() and ipv6_add_dev() set at NETDEV_REGISTER for a device
  * that has IFF_LOOPBACK at that moment. RTNL is held.
  */
-void netdev_helper_loopback_conf(struct net_device *dev)
+__netdev_helper void netdev_helper_loopback_conf(struct net_device *dev)
 {
 	struct in_device *in_dev = __in_dev_get_rtnl(dev);
 	struct inet6_dev *idev = __in6_dev_get(dev);

@@ -9,6 +9,12 @@
 #include <linux/netdevice.h>
 #include <linux/skbuff.h>
 
+#ifdef NETDEV_INLINE_HELPERS
+#define __netdev_helper __always_inline
+#else
+#define __netdev_helper
+#endif
+
 void netdev_helper_skb_into_rx(struct sk_buff *skb, struct net_device *dev);
 void netdev_helper_skb_consume(struct sk_buff *skb);
 void netdev_helper_lstats_add(struct net_device *dev, unsigned int len);
