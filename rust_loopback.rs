@@ -90,6 +90,7 @@ impl Operations for Loopback {
         Ok(Self)
     }
 
+    #[inline]
     fn start_xmit<'a>(dev: &'a Device<Self>, skb: SkBuff<'a>) -> Tx<'a> {
         match skb.into_rx(dev) {
             Ok(skb) => {

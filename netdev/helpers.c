@@ -11,13 +11,25 @@
 
 #include "helpers.h"
 
+/* Apart, so that packets without such a dst do not save its registers. */
+static noinline void skb_force_noref_dst(struct sk_buff *skb)
+{
+	skb_dst_force(skb);
+}
+
 /*
  * Turns a packet round, from the end of its transmission to its arrival at dev:
- * the steps of loopback_xmit() before __netif_rx(), in its order.
+ * the steps of loopback_xmit() before __netif_rx(), in its order. ETH_HLEN bytes
+ * of the packet are linear.
  */
 __netdev_helper void netdev_helper_skb_into_rx(struct sk_buff *skb, struct net_device *dev)
 {
-	skb_tx_timestamp(skb);
+	const struct ethhdr *eth;
+	__be16 proto;
+
+	/* As skb_tx_timestamp(), less the timestamp by a PHY: dev has none. */
+	if (unlikely(skb_shinfo(skb)->tx_flags & (SKBTX_SW_TSTAMP | SKBTX_BPF)))
+		skb_tstamp_tx(skb, NULL);
 
 	/* do not fool net_timestamp_check() with various clock bases */
 	skb_clear_tstamp(skb);
@@ -25,9 +37,21 @@ __netdev_helper void netdev_helper_skb_into_rx(struct sk_buff *skb, struct net_d
 	skb_orphan(skb);
 
 	/* The backlog outlives the RCU section that protects the dst. */
-	skb_dst_force(skb);
+	if (unlikely(skb->_skb_refdst & SKB_DST_NOREF))
+		skb_force_noref_dst(skb);
 
-	skb->protocol = eth_type_trans(skb, dev);
+	/* What eth_type_trans() comes to for a frame to dev that has an EtherType. */
+	eth = (const struct ethhdr *)skb->data;
+	proto = eth->h_proto;
+	if (likely(eth_proto_is_802_3(proto) &&
+		   ether_addr_equal_64bits(eth->h_dest, dev->dev_addr))) {
+		skb->dev = dev;
+		skb_reset_mac_header(skb);
+		__skb_pull(skb, ETH_HLEN);
+		skb->protocol = proto;
+	} else {
+		skb->protocol = eth_type_trans(skb, dev);
+	}
 }
 
 __netdev_helper void netdev_helper_skb_consume(struct sk_buff *skb)

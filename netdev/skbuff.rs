@@ -7,7 +7,10 @@
 use crate::{
     bindings,
     device::Device,
-    stats::Packet, //
+    stats::{
+        Packet,
+        Path, //
+    }, //
 };
 use core::{
     marker::PhantomData,
@@ -135,8 +138,7 @@ impl<'a> SkBuff<'a> {
     pub fn packet(&self) -> Packet {
         Packet {
             len: self.len(),
-            tx_queue: self.tx_queue(),
-            rx_queue: None,
+            path: Path::sent(self.tx_queue()),
         }
     }
 
@@ -156,14 +158,14 @@ impl<'a> SkBuff<'a> {
             return Err(self);
         }
 
-        let tx_queue = self.tx_queue();
-        let mut rx_queue = 0;
+        // A device without these counters was allocated with one queue of each kind, so that the
+        // queue mapping is and stays 0, "not recorded".
+        let mut path = Path::default();
         if dev.queue_stats().is_some() {
-            rx_queue = dev.rx_queue_for(tx_queue);
-            // SAFETY: The packet is owned by the type invariants. As skb_record_rx_queue() does; a
-            // device without these counters was allocated with one queue of each kind, so that the
-            // mapping is and stays 0, "not recorded".
-            unsafe { (*self.skb.as_ptr()).queue_mapping = rx_queue + 1 };
+            let tx_queue = self.tx_queue();
+            path = Path::turned(tx_queue, dev.rx_queue_for(tx_queue));
+            // SAFETY: The packet is owned by the type invariants. As skb_record_rx_queue() does.
+            unsafe { (*self.skb.as_ptr()).queue_mapping = path.rx() };
         }
 
         // SAFETY: The packet is owned, unshared and being transmitted by the type invariants, and its
@@ -174,11 +176,7 @@ impl<'a> SkBuff<'a> {
 
         // INVARIANT: The socket was released, the route is counted, and `eth_type_trans()` set the
         // device, the MAC header and the packet type.
-        Ok(RxSkBuff {
-            skb: self,
-            tx_queue,
-            rx_queue,
-        })
+        Ok(RxSkBuff { skb: self, path })
     }
 }
 
@@ -191,8 +189,7 @@ impl<'a> SkBuff<'a> {
 #[must_use = "a packet has to be passed on, consumed or dropped"]
 pub struct RxSkBuff<'a> {
     skb: SkBuff<'a>,
-    tx_queue: u16,
-    rx_queue: u16,
+    path: Path,
 }
 
 /// What became of a packet that was handed to the receive path.
@@ -209,8 +206,7 @@ impl<'a> RxSkBuff<'a> {
     pub fn packet(&self) -> Packet {
         Packet {
             len: self.skb.len(),
-            tx_queue: self.tx_queue,
-            rx_queue: Some(self.rx_queue),
+            path: self.path,
         }
     }
 

@@ -52,10 +52,42 @@ impl Counters {
 pub struct Packet {
     /// Length in bytes.
     pub(crate) len: u32,
-    /// Index of the queue that it is transmitted on.
-    pub(crate) tx_queue: u16,
-    /// Index of the queue that it is received on, if it is.
-    pub(crate) rx_queue: Option<u16>,
+    /// The queues that it goes over.
+    pub(crate) path: Path,
+}
+
+/// The queues that a packet goes over. By default it is sent on queue 0 and not received.
+///
+/// The index of the transmit queue is in the lower half. The upper half is the receive queue as
+/// `skb_record_rx_queue()` writes it, the index plus one, or 0 for none. It is one number because
+/// the packet path keeps it in a register.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Path(u32);
+
+impl Path {
+    /// Sent on the queue `tx`.
+    #[inline]
+    pub(crate) fn sent(tx: u16) -> Self {
+        Self(u32::from(tx))
+    }
+
+    /// Sent on the queue `tx` and received on the queue `rx`. There are at most 4096 queues.
+    #[inline]
+    pub(crate) fn turned(tx: u16, rx: u16) -> Self {
+        Self(u32::from(tx) | u32::from(rx.wrapping_add(1)) << 16)
+    }
+
+    /// The queue that it is transmitted on.
+    #[inline]
+    fn tx(self) -> u16 {
+        self.0 as u16
+    }
+
+    /// The queue that it is received on, plus one.
+    #[inline]
+    pub(crate) fn rx(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
 }
 
 /// The statistics that [`Operations::get_stats64`] fills in (`struct rtnl_link_stats64`).
@@ -213,11 +245,13 @@ impl QueueStats {
 
     /// Counts a packet on its queues.
     fn add(&self, packet: Packet, tx: &Tx<'_>) {
-        if let Some(queue) = self.tx.get(usize::from(packet.tx_queue)) {
-            queue.add(packet.len, tx);
+        let Packet { len, path } = packet;
+        if let Some(queue) = self.tx.get(usize::from(path.tx())) {
+            queue.add(len, tx);
         }
-        if let Some(queue) = packet.rx_queue.and_then(|i| self.rx.get(usize::from(i))) {
-            queue.add(packet.len, tx);
+        let rx = path.rx().checked_sub(1);
+        if let Some(queue) = rx.and_then(|i| self.rx.get(usize::from(i))) {
+            queue.add(len, tx);
         }
     }
 }
@@ -380,11 +414,10 @@ mod tests {
     }
 
     /// What is counted of a packet.
-    fn packet(len: u32, tx_queue: u16, rx_queue: Option<u16>) -> Packet {
+    fn packet(len: u32, tx: u16, rx: Option<u16>) -> Packet {
         Packet {
             len,
-            tx_queue,
-            rx_queue,
+            path: rx.map_or(Path::sent(tx), |rx| Path::turned(tx, rx)),
         }
     }
 
