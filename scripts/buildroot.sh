@@ -5,6 +5,10 @@
 # toolchain that built this kernel, QEMU, and the tools used inside the guest.
 # The host needs mmdebstrap and nothing else.
 #
+#   scripts/buildroot.sh [bench]
+#
+#   bench    with the programs of the benchmark
+#
 # Environment:
 #   KERNEL   release to use (e.g. 7.3.4+deb13-cloud-amd64); by default the
 #            newest of the series below that the archive has
@@ -26,6 +30,8 @@ guest=(
 	qemu-system-x86 virtiofsd
 	mount iproute2 iputils-ping ethtool tcpdump socat bpftool perl procps python3-yaml nftables
 )
+# What the benchmark measures and draws with; 'buildroot.sh bench' installs it.
+bench=(iperf3 netperf python3-matplotlib)
 
 # Runs apt-get in the root; services must not be started there.
 apt() {
@@ -90,7 +96,7 @@ install_packages() {
 [ "$(uname -m)" = x86_64 ] || die "only x86-64 machines are supported, this one is $(uname -m)"
 mkdir -p "$build"
 if [ ! -d "$root" ]; then
-	rm -f "$release_file" "$build/root-packages"
+	rm -f "$release_file" "$build/root-packages" "$build/root-bench-packages"
 	need_mmdebstrap
 	if [ "$(id -u)" -eq 0 ]; then
 		rm -rf "$root.new"
@@ -120,3 +126,10 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
 fi
 # Last, and only when it changes: later steps depend on this file.
 [ "$(cat "$release_file" 2>/dev/null)" = "$release" ] || printf '%s\n' "$release" >"$release_file"
+
+bench_stamp=$build/root-bench-packages
+if [ "${1:-}" = bench ] && [ "$(cat "$bench_stamp" 2>/dev/null)" != "$wanted ${bench[*]}" ]; then
+	step "Installing the programs of the benchmark into build/root" "60 s" \
+		bench-packages apt install "${bench[@]}"
+	printf '%s\n' "$wanted ${bench[*]}" >"$bench_stamp"
+fi

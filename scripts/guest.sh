@@ -5,13 +5,17 @@
 # command's exit status. The guest's root is the build root, read-only, with
 # the project at /src; /tmp, /run and /root are empty and writable.
 #
-#   scripts/guest.sh [-k KERNEL] [-n NAME] [-t SECONDS] [-c CPUS] [-a PARAMETERS] [-i] COMMAND...
+#   scripts/guest.sh [-k KERNEL] [-n NAME] [-t SECONDS] [-c CPUS] [-m MIB] [-a PARAMETERS]
+#                    [-q OPTIONS] [-d] [-i] COMMAND...
 #
 #   -k KERNEL    stock (the default) or debug
 #   -n NAME      the kernel's log goes to build/logs/guest-NAME.log (guest)
 #   -t SECONDS   time limit (300); 0 for none
 #   -c CPUS      virtual CPUs (2)
+#   -m MIB       memory in MiB (1024)
 #   -a PARAMETERS  more parameters for the kernel
+#   -q OPTIONS   more options for QEMU
+#   -d           deterministic: one CPU, whose clock advances by 1 ns an instruction
 #   -i           interactive: the terminal is the guest's
 #
 # It fails too when the kernel reported a bug (WARN, oops, hung task, leaked
@@ -29,16 +33,19 @@ set -euo pipefail
 # What the kernel never prints when all is well, an expression a line.
 bad_log=$top/selftests/bad-log
 
-kernel=stock name=guest limit=300 cpus=2 interactive='' parameters=
-while getopts k:n:t:c:a:i option; do
+kernel=stock name=guest limit=300 cpus=2 memory=1024 interactive='' parameters= qemu_options= deterministic=
+while getopts k:n:t:c:m:a:q:di option; do
 	case $option in
 	k) kernel=$OPTARG ;;
 	n) name=$OPTARG ;;
 	t) limit=$OPTARG ;;
 	c) cpus=$OPTARG ;;
+	m) memory=$OPTARG ;;
 	a) parameters=$OPTARG ;;
+	q) qemu_options=$OPTARG ;;
+	d) deterministic=1 cpus=1 ACCEL=tcg ;;
 	i) interactive=1 ;;
-	*) die "usage: scripts/guest.sh [-k stock|debug] [-n NAME] [-t SECONDS] [-c CPUS] [-a PARAMETERS] [-i] COMMAND..." ;;
+	*) die "usage: scripts/guest.sh [-k stock|debug] [-n NAME] [-t SECONDS] [-c CPUS] [-m MIB] [-a PARAMETERS] [-q OPTIONS] [-d] [-i] COMMAND..." ;;
 	esac
 done
 shift $((OPTIND - 1))
@@ -62,6 +69,7 @@ boot() {
 	local accel=$1 seconds=$2 log=$3 cpu=host
 	shift 3
 	[ "$accel" = kvm ] || { accel=tcg,thread=multi cpu=max,la57=off; }
+	[ -z "$deterministic" ] || accel="tcg -icount shift=0,sleep=off"
 	printf '%q ' "$@" >"$dir/command"
 	printf 'COLUMNS=%q LINES=%q TERM=%q INTERACTIVE=%q KERNEL=%q\n' "${COLUMNS:-80}" \
 		"${LINES:-24}" "${TERM:-dumb}" "$interactive" "$kernel" >"$dir/settings"
@@ -78,14 +86,14 @@ boot() {
 	# one CPU of a socket.
 	timeout --foreground --kill-after=5 "$seconds" qemu-system-x86_64 \
 		-nodefaults -no-user-config -display none -no-reboot \
-		-machine q35 -accel "$accel" -cpu $cpu -smp "$cpus,sockets=$cpus" -m 1G \
-		-object memory-backend-memfd,id=memory,size=1G,share=on -numa node,memdev=memory \
+		-machine q35 -accel $accel -cpu $cpu -smp "$cpus,sockets=$cpus" -m "$memory" \
+		-object memory-backend-memfd,id=memory,size="${memory}M",share=on -numa node,memdev=memory \
 		-chardev socket,id=fs,path="$dir/fs.sock" \
 		-device vhost-user-fs-pci,chardev=fs,tag=root \
 		-chardev stdio,id=terminal,signal=off -chardev file,id=status,path="$dir/status" \
 		-device virtio-serial-pci -device virtconsole,chardev=terminal \
 		-device virtserialport,chardev=status,name=status \
-		-serial "file:$log" \
+		-serial "file:$log" $qemu_options \
 		-kernel "$image" \
 		-append "console=ttyS0 root=root rootfstype=virtiofs ro init=/src/scripts/guest-init.sh panic=-1 oops=panic quiet loglevel=5 $parameters" ||
 		boot_status=$?

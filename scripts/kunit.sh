@@ -21,12 +21,7 @@ status=0
 case $kernel in
 uml)
 	say "Running the KUnit suites on User-mode Linux (about 3 s; log: ${log#"$top"/})"
-	# Its memory is a file in TMPDIR. The first process must not end, but power off.
-	off='import ctypes; ctypes.CDLL(None).reboot(0x4321fedc)'
-	TMPDIR=/tmp timeout 120 "$build/linux-uml/linux" mem=256M con=null con0=fd:0,fd:1 quiet $suites \
-		rootfstype=hostfs ro panic=-1 init=/bin/sh -- -c "\"$load && echo loaded; python3 -c '$off'\"" \
-		>"$log" 2>&1 </dev/null || status=$?
-	grep -q '^loaded' "$log" || status=1
+	"$top/scripts/uml.sh" -a "$suites" uml $load >"$log" 2>&1 || status=$?
 	;;
 debug)
 	say "Running the KUnit suites on the debug kernel (about 1 min; log: ${log#"$top"/})"

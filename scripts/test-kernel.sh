@@ -6,18 +6,22 @@
 #
 #   scripts/in-root.sh scripts/test-kernel.sh debug
 #   scripts/in-root.sh scripts/test-kernel.sh uml
+#   scripts/in-root.sh scripts/test-kernel.sh native
 #
 #   debug   with checkers (debug-kernel.config and selftests/config), in
 #           build/linux-debug; its image and modules go into the build root,
 #           where the guest looks for them
-#   uml     User-mode Linux with KUnit (uml-kernel.config), in build/linux-uml
+#   uml     User-mode Linux with KUnit and checkers (uml-kernel.config and
+#           uml-kunit.config), in build/linux-uml
+#   native  User-mode Linux for the benchmark, with pktgen and without checkers
+#           (uml-kernel.config and uml-native.config), in build/linux-native
 #
 # Does nothing when the kernel is there and the configuration is the same; after
 # a change of the configuration only what depends on it is compiled again.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-usage="usage: scripts/in-root.sh scripts/test-kernel.sh debug|uml"
+usage="usage: scripts/in-root.sh scripts/test-kernel.sh debug|uml|native"
 kernel=${1:-}
 case $kernel in
 debug)
@@ -25,8 +29,10 @@ debug)
 	# Rust and KASAN together need Clang, of rustc's LLVM.
 	arch=x86 compiler=clang-19 targets="vmlinux modules" minutes=20
 	;;
-uml)
+uml | native)
 	fragments=("$top/scripts/uml-kernel.config")
+	[ "$kernel" = uml ] && fragments+=("$top/scripts/uml-kunit.config") ||
+		fragments+=("$top/scripts/uml-native.config")
 	arch=um compiler=gcc-14 targets="linux modules" minutes=4
 	;;
 *) die "$usage" ;;
