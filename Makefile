@@ -19,6 +19,9 @@ kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR) MO=$(MO)
 build_for = $(in_root) make -j$(shell nproc) KDIR=/src/build/linux-$(1) MO=/src/build/$(2) \
 	KRUSTFLAGS=-Dwarnings KCFLAGS=-Werror
 
+bench = $(in_root) env PYTHONDONTWRITEBYTECODE=1 ACCEL=$(ACCEL) REVISION="$(shell git describe --always --dirty 2>/dev/null)" \
+	python3 tools/bench/bench.py
+
 .NOTPARALLEL:
 
 .PHONY: modules
@@ -72,6 +75,20 @@ kunit: modules-uml ## Run the KUnit suites on User-mode Linux
 kunit-debug: modules-debug ## Run the KUnit suites on the debug kernel in QEMU
 	@scripts/kunit.sh debug
 
+.PHONY: bench
+bench: modules bench-packages $(if $(QUICK),,modules-native) ## Measure beside lo, with a report in build/bench/ (25 min; QUICK=1: 3 min)
+	@$(bench) run $(if $(QUICK),--quick) $(addprefix --part ,$(PART))
+
+.PHONY: bench-compare
+bench-compare: root bench-packages ## Show what differs between two result files (OLD= NEW=)
+	@test -n "$(OLD)" -a -n "$(NEW)" || { \
+		echo "usage: make bench-compare OLD=build/bench/A.json NEW=build/bench/B.json" >&2; exit 1; }
+	@$(bench) compare $(OLD) $(NEW)
+
+.PHONY: bench-packages
+bench-packages: root
+	@scripts/buildroot.sh bench
+
 .PHONY: check
 check: kernel ## Check formatting (rustfmt) and lints (clippy)
 	$(step) "Checking the lints (clippy)" "15 s" clippy \
@@ -100,14 +117,15 @@ root: ## Make the Debian 13 build root (KERNEL= chooses another release)
 kernel: root ## Prepare the kernel tree that the module is built against
 	@$(in_root) scripts/prepare-kernel.sh -r "$(release)"
 
-.PHONY: modules-debug modules-uml
+.PHONY: modules-debug modules-uml modules-native
 modules-debug: root ## Build a kernel with KASAN, lockdep, ... and the modules for it (20 min)
 modules-uml: root ## Build User-mode Linux with KUnit and the modules for it (4 min)
+modules-native: root ## Build User-mode Linux for the benchmark and the modules for it (4 min)
 # With clippy, which does not see the KUnit suites in 'make check'.
-modules-debug modules-uml: modules-%:
+modules-debug modules-uml modules-native: modules-%:
 	@$(in_root) scripts/test-kernel.sh $*
 	$(step) "Building rust_loopback.ko for the $* kernel" "15 s" module-$*-build \
-		$(call build_for,$*,module-$*) $(if $(filter uml,$*),ARCH=um) CLIPPY=1 modules
+		$(call build_for,$*,module-$*) $(if $(filter debug,$*),,ARCH=um) CLIPPY=1 modules
 
 .PHONY: clean
 clean: ## Remove what was built, keep the build root and the kernel tree

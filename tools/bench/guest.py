@@ -1,0 +1,510 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Measures in the guest. bench.py boots the guests and collects what this prints.
+
+    guest.py cost|wall|scaling|native [--quick]
+
+A line that begins with "@ " is JSON for bench.py: the number of samples to come,
+or a sample. Everything else is for the log.
+"""
+
+import argparse
+import contextlib
+import ctypes
+import json
+import os
+import pathlib
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import time
+
+# The devices that are compared, and what stands beside them.
+LO, RLO, VETH, UNIX = "lo", "rlo", "veth", "AF_UNIX"
+DEVICE = {LO: "lo", RLO: "rlo0", VETH: "veth0"}
+# The address that traffic goes to.
+ADDRESS = {
+    LO: ("10.6.0.1", "fd00:6::1"),
+    RLO: ("10.7.0.1", "fd00:7::1"),
+    VETH: ("10.8.0.2", "fd00:8::2"),
+}
+IPV4, IPV6 = 0, 1
+PEER = "peer"  # the network namespace of the other end of the veth
+BATCH = 32
+CONNECTIONS = 5
+SEGMENT = 1400
+MTU = 65536
+DEFAULT_GSO = 65536
+BIG_TCP = 8 * 65535
+CLONE_NEWNET = 0x40000000
+MODULE = "build/module/rust_loopback.ko"
+PROGRAM = "build/bench/batch"
+
+
+class Failed(Exception):
+    """A program that measures did not do its work."""
+
+
+def run(*command, **options):
+    """Runs a command and returns what it printed."""
+    result = subprocess.run(
+        [str(word) for word in command], capture_output=True, text=True, timeout=300, **options
+    )
+    if result.returncode:
+        raise Failed(f"{' '.join(map(str, command))}: {result.stdout}{result.stderr}".strip())
+    return result.stdout
+
+
+def ip(line, **options):
+    """Runs ip(8)."""
+    return run("ip", *line.split(), **options)
+
+
+def inside(reference):
+    """The prefix of commands that run where the reference's servers are."""
+    return ("ip", "netns", "exec", PEER) if reference == VETH else ()
+
+
+def tell(**what):
+    """Sends a line to bench.py."""
+    print("@", json.dumps(what), flush=True)
+
+
+def text_of(path):
+    """The content of a small file."""
+    return pathlib.Path(path).read_text().strip()
+
+
+def packets(device):
+    """Packets that a device of this namespace has received."""
+    return int(text_of(f"/sys/class/net/{device}/statistics/rx_packets"))
+
+
+def set_up(module, veth):
+    """Makes the devices that are compared."""
+    run("insmod", module, "numdevs=0")
+    ip("link add rlo0 type rlo")
+    ip("link set rlo0 up")
+    for device in (LO, RLO):
+        for address, length in zip(ADDRESS[device], (32, 128)):
+            ip(f"addr add {address}/{length} dev {DEVICE[device]} nodad")
+    if veth:
+        run("modprobe", "veth")
+        ip(f"netns add {PEER}")
+        ip(f"link add veth0 numtxqueues 1 numrxqueues 1 type veth peer name veth1 netns {PEER}")
+        for namespace, device, host in ((), "veth0", 1), (("-n", PEER), "veth1", 2):
+            for address in (f"10.8.0.{host}/24", f"fd00:8::{host}/64"):
+                run("ip", *namespace, "addr", "add", address, "dev", device, "nodad")
+            run("ip", *namespace, "link", "set", device, "mtu", "65535", "up")
+        ip(f"-n {PEER} link set lo up")
+
+
+@contextlib.contextmanager
+def server(*command, port):
+    """Runs a server until the block ends; the block begins when it listens."""
+    process = subprocess.Popen(
+        [str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    namespace = command[:4] if command[0] == "ip" else ()
+    try:
+        for _ in range(200):
+            if f":{port} " in run(*namespace, "ss", "-Hlnt"):
+                break
+            time.sleep(0.05)
+        else:
+            raise Failed(f"{' '.join(map(str, command))} does not listen on port {port}")
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def servers(references):
+    """The servers of iperf3 and netperf, wherever the references need them."""
+    stack = contextlib.ExitStack()
+    for prefix in {inside(reference) for reference in references}:
+        stack.enter_context(server(*prefix, "iperf3", "-s", port=5201))
+        stack.enter_context(server(*prefix, "netserver", "-D", port=12865))
+    return stack
+
+
+@contextlib.contextmanager
+def entered(namespace):
+    """Makes sockets in another network namespace."""
+    if not namespace:
+        yield
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open("/proc/self/ns/net") as old, open(f"/run/netns/{namespace}") as new:
+        if libc.setns(new.fileno(), CLONE_NEWNET):
+            raise Failed(f"setns: {os.strerror(ctypes.get_errno())}")
+        try:
+            yield
+        finally:
+            libc.setns(old.fileno(), CLONE_NEWNET)
+
+
+# --- The programs that measure --------------------------------------------
+
+
+class Pktgen:
+    """pktgen, to a UDP socket whose queue is full: every packet goes as far as there."""
+
+    PORT = 9
+
+    def __init__(self, references):
+        if not os.path.exists("/proc/net/pktgen"):
+            run("modprobe", "pktgen")
+        self.sinks = {}
+        for reference in references:
+            with entered(PEER if reference == VETH else None):
+                sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            sink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+            sink.bind((ADDRESS[reference][IPV4], self.PORT))
+            self.sinks[reference] = sink
+
+    def set(self, file, line):
+        """Writes a line to one of pktgen's files."""
+        pathlib.Path("/proc/net/pktgen", file).write_text(line + "\n")
+
+    def run(self, reference, size, count, cpus=1):
+        """Sends; returns seconds and packets, and the text of pktgen's result."""
+        device = DEVICE[reference]
+        names = [f"{device}@{cpu}" if cpus > 1 else device for cpu in range(cpus)]
+        mac = "00:00:00:00:00:00"
+        if reference == VETH:
+            mac = run(*inside(VETH), "cat", "/sys/class/net/veth1/address").strip()
+        for cpu in range(os.cpu_count()):
+            self.set(f"kpktgend_{cpu}", "rem_device_all")
+        for cpu, name in enumerate(names):
+            self.set(f"kpktgend_{cpu}", f"add_device {name}")
+            for line in (
+                f"count {count}",
+                f"pkt_size {size}",
+                f"dst {ADDRESS[reference][IPV4]}",
+                # No address of this machine, whose packets would be martians.
+                "src_min 192.0.2.1",
+                "src_max 192.0.2.1",
+                f"udp_dst_min {self.PORT}",
+                f"udp_dst_max {self.PORT}",
+                f"dst_mac {mac}",
+                "delay 0",
+            ):
+                self.set(name, line)
+        self.set("pgctrl", "start")
+        results = [text_of(f"/proc/net/pktgen/{name}") for name in names]
+        seconds = []
+        for result in results:
+            match = re.search(r"Result: OK: (\d+)\(.*errors: 0\b", result, re.DOTALL)
+            if not match:
+                raise Failed(f"pktgen on {device}: {result}")
+            seconds.append(int(match[1]) / 1e6)
+        return max(seconds), count * cpus, results
+
+
+def iperf3(reference, *options, family=IPV4):
+    """Runs iperf3; returns its report."""
+    output = run("iperf3", "-c", ADDRESS[reference][family], "-J", *map(str, options))
+    report = json.loads(output)
+    if "error" in report:
+        raise Failed(f"iperf3: {report['error']}")
+    return report
+
+
+def netperf(reference, test, length, family=IPV4):
+    """Runs netperf for so many seconds, or transactions or bytes if negative; returns its figures."""
+    fields = "THROUGHPUT"
+    if test.endswith("_RR"):
+        fields = "TRANSACTION_RATE,MEAN_LATENCY,P99_LATENCY"
+    output = run(
+        *("netperf", "-6" if family else "-4", "-H", ADDRESS[reference][family], "-t", test),
+        *("-l", length, "--", "-k", fields, *(("-m", 65536) if fields == "THROUGHPUT" else ())),
+    )
+    return {
+        name: float(value)
+        for name, value in (line.split("=") for line in output.splitlines() if "=" in line)
+    }
+
+
+def batch(reference, mode, size, count, rounds, family=IPV4):
+    """Runs the program batch; returns seconds and datagrams."""
+    address = "-" if reference == UNIX else ADDRESS[reference][family]
+    nanoseconds, datagrams = run(PROGRAM, mode, address, size, count, rounds).split()
+    return int(nanoseconds) / 1e9, int(datagrams)
+
+
+# --- Deterministic cost ---------------------------------------------------
+
+
+def cost(options):
+    """Instructions for each packet: the clock of this guest advances by 1 ns for each."""
+    scale = 1 if options.quick else 2
+    references = (LO, RLO) if options.quick else (LO, RLO, VETH)
+    set_up(MODULE, VETH in references)
+    for namespace in ["default"] if options.quick else ["default", PEER]:
+        prefix = () if namespace == "default" else inside(VETH)
+        run(*prefix, "sysctl", "-qw", "net.unix.max_dgram_qlen=512")
+    pktgen = Pktgen(references)
+    rounds = 2
+
+    def by_pktgen(reference, size):
+        seconds, count, raw = pktgen.run(reference, size, 8000 * scale)
+        return seconds * 1e9 / count, raw
+
+    def by_batch(reference, mode, size, count, repeat, family=IPV4):
+        mode = "unix" if reference == UNIX else mode
+        seconds, datagrams = batch(reference, mode, size, count, repeat * scale, family)
+        return seconds * 1e9 / datagrams, None
+
+    # What a connection costs depends a little on where its sockets lie: the
+    # median of several is a sample.
+    def by_request(reference, family=IPV4):
+        count = 1000 * scale
+        runs = [netperf(reference, "TCP_RR", -count, family=family) for _ in range(CONNECTIONS)]
+        return statistics.median(1e9 / run["TRANSACTION_RATE"] for run in runs), runs
+
+    def by_stream(reference):
+        size = (16 << 20) * scale
+        runs = [netperf(reference, "TCP_STREAM", -size) for _ in range(CONNECTIONS)]
+        # Mbit/s are bits for each 1,000 instructions.
+        return statistics.median(1024 * 8 * 1000 / run["THROUGHPUT"] for run in runs), runs
+
+    per_packet, per_kib = "instructions/packet", "instructions/KiB"
+    batches = (LO, RLO, UNIX)
+    workloads = [
+        ("pktgen, 64 B", per_packet, references, by_pktgen, (64,)),
+        ("pktgen, 1500 B", per_packet, references, by_pktgen, (1500,)),
+        ("UDP, 64 B, IPv4", per_packet, batches, by_batch, ("udp", 64, BATCH, 250)),
+        ("UDP, 1400 B, IPv4", per_packet, batches, by_batch, ("udp", 1400, BATCH, 250)),
+        ("UDP, 64 B, IPv6", per_packet, (LO, RLO), by_batch, ("udp", 64, BATCH, 250, IPV6)),
+        (
+            f"UDP GSO, {46 * SEGMENT} B",
+            per_packet,
+            (LO, RLO),
+            by_batch,
+            ("gso", SEGMENT, 46, 400),
+        ),
+        ("TCP_RR, 1 B, IPv4", "instructions/transaction", references, by_request, ()),
+        ("TCP_RR, 1 B, IPv6", "instructions/transaction", (LO, RLO), by_request, (IPV6,)),
+        ("TCP stream", per_kib, references, by_stream, ()),
+    ]
+    if options.quick:
+        workloads = [work for work in workloads if "IPv6" not in work[0]]
+    # The first figures after boot are too high: a round of each comes before.
+    tell(plan=sum(len(references) for _, _, references, _, _ in workloads) * (rounds + 1))
+    with servers(references):
+        for name, unit, devices, measure, arguments in workloads:
+            for number in range(-1, rounds):
+                for device in devices:
+                    value, raw = measure(device, *arguments)
+                    sample(name, unit, device, value, number, raw)
+
+
+def sample(name, unit, device, value, number, raw=None, better="less", **where):
+    """Reports a sample. Round -1 is for warming up."""
+    tell(
+        workload=name,
+        unit=unit,
+        device=device,
+        value=value,
+        round=number,
+        better=better,
+        raw=raw,
+        **where,
+    )
+
+
+# --- Wall clock -----------------------------------------------------------
+
+
+def loss_free(reference, seconds):
+    """The highest UDP rate in Mbit/s of datagrams of 1400 bytes that loses nothing."""
+    low, high, reports = 0.0, 0.0, []
+    rate = 200.0
+    for _ in range(7):
+        report = iperf3(
+            *(reference, "-u", "-l", 1400, "-w", "4M", "-t", seconds, "-b", f"{rate:.1f}M")
+        )["end"]
+        reports.append(report["sum"])
+        reached = report["sum_sent"]["bits_per_second"] / 1e6
+        if report["sum"]["lost_packets"] == 0:
+            low = max(low, reached)
+            if reached < rate * 0.9:  # The sender cannot do more.
+                break
+        else:
+            high = rate
+        rate = (low + high) / 2 if high else rate * 2
+        if high and high - low < low / 16:
+            break
+    return low, reports
+
+
+def set_size(device, mtu, gso):
+    """Sets the MTU and the largest packet for segmentation."""
+    ip(f"link set {device} mtu {mtu}")
+    for kind in ("gso", "gso_ipv4", "gro", "gro_ipv4"):
+        ip(f"link set {device} {kind}_max_size {gso}")
+
+
+def wall(options):
+    """Throughput and latency by the clock on the wall, with two CPUs."""
+    rounds = 3 if options.quick else 5
+    set_up(MODULE, not options.quick)
+    # Buffers that hold packets of BIG TCP.
+    run("sysctl", "-qw", "net.core.rmem_max=16777216", "net.core.wmem_max=16777216")
+    run("sysctl", "-qw", f"net.ipv4.tcp_rmem=4096 4194304 16777216")
+    run("sysctl", "-qw", f"net.ipv4.tcp_wmem=4096 4194304 16777216")
+
+    def stream(reference, family, mtu, gso, streams):
+        if reference != VETH:
+            set_size(DEVICE[reference], mtu, gso)
+        report = iperf3(reference, "-t", 1, "-P", streams, family=family)["end"]
+        return report["sum_received"]["bits_per_second"] / 1e9, report
+
+    both = (LO, RLO)
+    every = both if options.quick else (LO, RLO, VETH)
+    sizes = [("65536", MTU, DEFAULT_GSO)]
+    families = [("IPv4", IPV4)]
+    if not options.quick:
+        sizes = [("1500", 1500, DEFAULT_GSO), ("9000", 9000, DEFAULT_GSO), *sizes]
+        sizes.append(("65536, BIG TCP", MTU, BIG_TCP))
+        families.append(("IPv6", IPV6))
+    workloads = []
+    for family_name, family in families:
+        for size, mtu, gso in sizes:
+            for streams in (1, 4):
+                devices = every if (size, streams, family) == ("65536", 1, IPV4) else both
+                name = f"TCP, {streams} stream{'s' * (streams > 1)}, {family_name}, MTU {size}"
+                arguments = (family, mtu, gso, streams)
+                workloads.append((name, "Gbit/s", devices, stream, arguments, "more"))
+        for test in ("TCP_RR", "UDP_RR"):
+            devices = every if family == IPV4 else both
+            name = f"{test}, 1 B, {family_name}"
+            workloads.append((name, "us", devices, None, (test, 1, family), "less"))
+    if not options.quick:
+        workloads.append(("UDP loss-free rate, 1400 B", "Mbit/s", both, loss_free, (1,), "more"))
+
+    tell(plan=sum(len(devices) for _, _, devices, _, _, _ in workloads) * rounds)
+    with servers(every):
+        for name, unit, devices, measure, arguments, better in workloads:
+            for number in range(rounds):
+                for device in devices:
+                    if measure is None:
+                        figures = netperf(device, *arguments)
+                        for figure, suffix in ("MEAN_LATENCY", "mean"), ("P99_LATENCY", "p99"):
+                            sample(
+                                f"{name}, {suffix}", unit, device, figures[figure], number, figures,
+                                step=suffix == "mean",
+                            )
+                    else:
+                        value, raw = measure(device, *arguments)
+                        sample(name, unit, device, value, number, raw, better)
+            for device in both:
+                set_size(DEVICE[device], MTU, DEFAULT_GSO)
+
+
+# --- Scaling --------------------------------------------------------------
+
+
+def memory():
+    """Kernel memory in use, in bytes."""
+    pathlib.Path("/proc/sys/vm/drop_caches").write_text("3")
+    fields = dict(
+        re.match(r"(\w+)\S*: +(\d+)", line).groups()
+        for line in text_of("/proc/meminfo").splitlines()
+        if re.match(r"(\w+)\S*: +(\d+)", line)
+    )
+    return sum(int(fields[name]) for name in ("Slab", "Percpu", "VmallocUsed", "KernelStack")) * 1024
+
+
+def scaling(options):
+    """More CPUs, and more devices."""
+    rounds = 3
+    set_up(MODULE, False)
+    run("modprobe", "dummy", "numdummies=0")
+    both = (LO, RLO)
+    pktgen = Pktgen(both)
+    cpus = [count for count in (1, 2, 4) if count <= os.cpu_count()]
+    existing = (1, 10, 100, 1000)
+    most = existing[-1]
+    tell(plan=len(both) * rounds * 2 * (len(cpus) + len(existing)) + 10)
+
+    def by_pktgen(device, count, number, name, **where):
+        pktgen.run(device, 64, 1000, count)
+        seconds, sent, raw = pktgen.run(device, 64, 40000 // count, count)
+        sample(name, "packets/s", device, sent / seconds, number, raw, "more", **where)
+
+    def by_iperf3(device, count, number, name, **where):
+        report = iperf3(device, "-t", 1, "-P", count)["end"]
+        rate = report["sum_received"]["bits_per_second"] / 1e9
+        sample(name, "Gbit/s", device, rate, number, report, "more", **where)
+
+    def life(kind, number):
+        names = [f"{kind}{i}" for i in range(1, most + 1)]
+        before = memory()
+        for step, command in ("create", f"add {{}} type {kind}"), ("delete", "del {}"):
+            lines = "".join(f"link {command.format(name)}\n" for name in names)
+            start = time.monotonic()
+            run("ip", "-batch", "-", input=lines)
+            seconds = time.monotonic() - start
+            sample(f"{step} {most} devices", "s", kind, seconds, number)
+            if step == "create":
+                value = (memory() - before) / most
+                sample("kernel memory of a device", "bytes", kind, value, number)
+
+    with servers(both):
+        for name, measure in ("pktgen, 64 B", by_pktgen), ("TCP", by_iperf3):
+            for count in cpus:
+                for number in range(rounds):
+                    for device in both:
+                        title = f"{name}, {count} sender CPU{'s' * (count > 1)}"
+                        measure(device, count, number, title, senders=count)
+        made = 1
+        for count in existing:
+            lines = "".join(f"link add more{i} type rlo\n" for i in range(made, count))
+            made = count
+            run("ip", "-batch", "-", input=lines)
+            for name, measure in ("pktgen, 64 B", by_pktgen), ("TCP", by_iperf3):
+                for number in range(rounds):
+                    for device in both:
+                        title = f"{name}, {count} device{'s' * (count > 1)}"
+                        measure(device, 1, number, title, devices=count)
+        lines = "".join(f"link del more{i}\n" for i in range(1, most))
+        run("ip", "-batch", "-", input=lines)
+    for number in range(2):
+        for kind in ("dummy", "rlo"):
+            life(kind, number)
+
+
+def native(options):
+    """The packet path on the real CPU; this is User-mode Linux, with one CPU."""
+    rounds = 60
+    ip("link set lo up")
+    set_up("build/module-native/rust_loopback.ko", False)
+    pktgen = Pktgen((LO, RLO))
+    sizes = (64, 1500)
+    tell(plan=2 * len(sizes) * (rounds + 1))
+    for size in sizes:
+        for number in range(-1, rounds):
+            for device in (LO, RLO):
+                seconds, count, raw = pktgen.run(device, size, 20000)
+                value = seconds * 1e9 / count
+                sample(f"pktgen, {size} B", "ns/packet", device, value, number, raw)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parts = {"cost": cost, "wall": wall, "scaling": scaling, "native": native}
+    parser.add_argument("part", choices=parts)
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    try:
+        parts[options.part](options)
+    except (Failed, OSError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
