@@ -544,6 +544,32 @@ def packet_receive(kind, address, device):
               intact(packet[headers:], data))
 
 
+def packet_types(device):
+    """What becomes of frames to all sorts of addresses, of all sorts of types."""
+    listener = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    listener.bind((device, ETH_P_ALL))
+    sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    sender.bind((device, 0))
+    own = bytes(6)
+    experiment = struct.pack("!H", 0x88B5)
+    length = struct.pack("!H", 46)
+    payload = pattern(46)
+    for name, frame in (
+            ("own", own + bytes(6) + experiment + payload),
+            ("other", b"\x02" + bytes(11) + experiment + payload),
+            ("multicast", b"\x01\0\x5e\0\0\1" + bytes(6) + experiment + payload),
+            ("broadcast", b"\xff" * 6 + bytes(6) + experiment + payload),
+            ("802.2", own + bytes(6) + length + b"\xaa\xaa" + payload[2:]),
+            ("802.3", own + bytes(6) + length + b"\xff\xff" + payload[2:])):
+        sender.send(frame)
+        seen = []
+        for _ in range(2):
+            captured, source = listener.recvfrom(1 << 16)
+            seen.append(f"type {source[2]} protocol {source[1]:#x} "
+                        + intact(captured, frame))
+        print(f"{name}:", *seen)
+
+
 VNET_HDR = "=BBHHHH"
 
 
@@ -767,8 +793,8 @@ def measure(*devices):
 
 TOPICS = {topic.__name__: topic for topic in (
     stream, checksums, udp_segments, timestamps, zerocopy, packet_send,
-    packet_receive, packet_vnet, packet_ring, raw, echo, multicast, bound,
-    bind, readdress, measure)}
+    packet_receive, packet_types, packet_vnet, packet_ring, raw, echo,
+    multicast, bound, bind, readdress, measure)}
 
 
 def run(topic, *arguments):

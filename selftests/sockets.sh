@@ -47,6 +47,19 @@ host: flags 1, type 5, size 1000, intact" \
 		50 $((50 * (400 + 8 + ip_header[$1]))) sockets packet_ring "$1" DEVICE 50
 }
 
+# Twice each, outgoing (4) and received: for this host (0), broadcast (1),
+# multicast (2), for another host (3). lo has 00:... as its broadcast address.
+packet_types() {
+	exact "packet socket: types of frames" \
+		"own: type 4 protocol 0x88b5 intact type 0 protocol 0x88b5 intact
+other: type 4 protocol 0x88b5 intact type 3 protocol 0x88b5 intact
+multicast: type 4 protocol 0x88b5 intact type 2 protocol 0x88b5 intact
+broadcast: type 4 protocol 0x88b5 intact type 2 protocol 0x88b5 intact
+802.2: type 4 protocol 0x2e intact type 0 protocol 0x4 intact
+802.3: type 4 protocol 0x2e intact type 0 protocol 0x1 intact" \
+		6 $((6 * 46)) sockets packet_types DEVICE
+}
+
 raw() {
 	exact "raw socket with an IP header of its own, $1" intact 1 $((500 + ip_header[$1])) sockets raw "$1"
 }
@@ -139,6 +152,7 @@ for family in $families; do
 	bindtodevice "$family"
 	bind_to_address "$family"
 done
+packet_types
 balanced
 multicast
 
