@@ -145,10 +145,10 @@ impl<'a> SkBuff<'a> {
     /// Turns the packet round: it ends its transmission and arrives at `dev`.
     ///
     /// Does what `loopback_xmit()` does before `__netif_rx()`: takes the software transmit
-    /// timestamp, clears it in the packet, releases the sending socket, makes the reference to the
-    /// route a counted one, and sets protocol and packet type from the Ethernet header, which is
-    /// pulled (`eth_type_trans()`). On a device with several queues the packet is recorded for the
-    /// receive queue with the number of its transmit queue.
+    /// timestamp (there is no PHY to take one), clears it in the packet, releases the sending
+    /// socket, makes the reference to the route a counted one, and sets protocol and packet type
+    /// from the Ethernet header, which is pulled (`eth_type_trans()`). On a device with several
+    /// queues the packet is recorded for the receive queue with the number of its transmit queue.
     ///
     /// Packets of AF_PACKET, BPF and netconsole can be of any shape: one without an Ethernet header
     /// in its linear part is given back as it was.
@@ -169,13 +169,13 @@ impl<'a> SkBuff<'a> {
         }
 
         // SAFETY: The packet is owned, unshared and being transmitted by the type invariants, and its
-        // linear part holds the 14 bytes that `eth_type_trans()` reads and pulls, as was checked
-        // above. `dev` is a valid device; packets on the backlog that still refer to it when it is
-        // unregistered are flushed by the core.
+        // linear part holds the 14 bytes that are read and pulled as in `eth_type_trans()`, as was
+        // checked above. `dev` is a valid device; packets on the backlog that still refer to it when
+        // it is unregistered are flushed by the core.
         unsafe { bindings::netdev_helper_skb_into_rx(self.skb.as_ptr(), dev.as_raw()) };
 
-        // INVARIANT: The socket was released, the route is counted, and `eth_type_trans()` set the
-        // device, the MAC header and the packet type.
+        // INVARIANT: The socket was released, the route is counted, and the device, the MAC header
+        // and the packet type are what `eth_type_trans()` makes of them.
         Ok(RxSkBuff { skb: self, path })
     }
 }
