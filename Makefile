@@ -85,6 +85,10 @@ bench-compare: root bench-packages ## Show what differs between two result files
 		echo "usage: make bench-compare OLD=build/bench/A.json NEW=build/bench/B.json" >&2; exit 1; }
 	@$(bench) compare $(OLD) $(NEW)
 
+.PHONY: bench-trace
+bench-trace: modules ## Show where the instructions of a packet go, over lo and over rlo
+	@$(in_root) python3 tools/bench/trace.py
+
 .PHONY: bench-packages
 bench-packages: root
 	@scripts/buildroot.sh bench

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Measures in the guest. bench.py boots the guests and collects what this prints.
 
-    guest.py cost|wall|scaling|native [--quick]
+    guest.py cost|wall|scaling|native|trace [--quick]
 
 A line that begins with "@ " is JSON for bench.py: the number of samples to come,
 or a sample. Everything else is for the log.
@@ -33,7 +33,7 @@ ADDRESS = {
 IPV4, IPV6 = 0, 1
 PEER = "peer"  # the network namespace of the other end of the veth
 BATCH = 32
-CONNECTIONS = 5
+CONNECTIONS = 9
 SEGMENT = 1400
 MTU = 65536
 DEFAULT_GSO = 65536
@@ -261,12 +261,12 @@ def cost(options):
     # What a connection costs depends a little on where its sockets lie: the
     # median of several is a sample.
     def by_request(reference, family=IPV4):
-        count = 1000 * scale
+        count = 400 * scale
         runs = [netperf(reference, "TCP_RR", -count, family=family) for _ in range(CONNECTIONS)]
         return statistics.median(1e9 / run["TRANSACTION_RATE"] for run in runs), runs
 
     def by_stream(reference):
-        size = (16 << 20) * scale
+        size = (4 << 20) * scale
         runs = [netperf(reference, "TCP_STREAM", -size) for _ in range(CONNECTIONS)]
         # Mbit/s are bits for each 1,000 instructions.
         return statistics.median(1024 * 8 * 1000 / run["THROUGHPUT"] for run in runs), runs
@@ -494,9 +494,47 @@ def native(options):
                 sample(f"pktgen, {size} B", "ns/packet", device, value, number, raw)
 
 
+# --- Trace ----------------------------------------------------------------
+
+
+def port(name):
+    """The virtio port of that name."""
+    for directory in pathlib.Path("/sys/class/virtio-ports").iterdir():
+        if (directory / "name").exists() and text_of(directory / "name") == name:
+            return f"/dev/{directory.name}"
+    raise Failed(f"QEMU has no port {name}")
+
+
+def trace(options):
+    """Lets QEMU write down every instruction while a few packets are sent (trace.py)."""
+    set_up(MODULE, False)
+    pktgen = Pktgen((LO, RLO))
+    pathlib.Path(port("symbols")).write_text(pathlib.Path("/proc/kallsyms").read_text())
+    with open(port("monitor"), "wb", buffering=0) as monitor:
+
+        def command(line):
+            monitor.write(line.encode() + b"\n")
+
+        for device in (LO, RLO):
+            for workload, send in (
+                ("pktgen", lambda count: pktgen.run(device, 64, count)),
+                ("UDP", lambda count: batch(device, "udp", 64, 1, count)),
+            ):
+                send(2000)
+                command(f"logfile /src/build/bench/trace-{workload}-{device}.log")
+                command("one-insn-per-tb on")
+                command("log exec,nochain")
+                time.sleep(0.5)
+                send(100)
+                command("log none")
+                command("one-insn-per-tb off")
+                time.sleep(0.5)
+                print(f"traced 100 packets of {workload} over {device}", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parts = {"cost": cost, "wall": wall, "scaling": scaling, "native": native}
+    parts = {"cost": cost, "wall": wall, "scaling": scaling, "native": native, "trace": trace}
     parser.add_argument("part", choices=parts)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
