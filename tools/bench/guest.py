@@ -510,7 +510,7 @@ def trace(options):
     set_up(MODULE, False)
     pktgen = Pktgen((LO, RLO))
     pathlib.Path(port("symbols")).write_text(pathlib.Path("/proc/kallsyms").read_text())
-    with open(port("monitor"), "wb", buffering=0) as monitor:
+    with servers((LO, RLO)), open(port("monitor"), "wb", buffering=0) as monitor:
 
         def command(line):
             monitor.write(line.encode() + b"\n")
@@ -519,6 +519,7 @@ def trace(options):
             for workload, send in (
                 ("pktgen", lambda count: pktgen.run(device, 64, count)),
                 ("UDP", lambda count: batch(device, "udp", 64, 1, count)),
+                ("TCP_RR", lambda count: netperf(device, "TCP_RR", -count)),
             ):
                 send(2000)
                 command(f"logfile /src/build/bench/trace-{workload}-{device}.log")
@@ -529,7 +530,7 @@ def trace(options):
                 command("log none")
                 command("one-insn-per-tb off")
                 time.sleep(0.5)
-                print(f"traced 100 packets of {workload} over {device}", flush=True)
+                print(f"traced {workload} over {device}", flush=True)
 
 
 def main():

@@ -25,7 +25,7 @@ ENTRY = {
     "lo": r"loopback_xmit",
     "rlo": r"_R\w*6device\w*7Adapter\w*13rust_loopback8Loopback\w*10start_xmit\w*",
 }
-WORKLOADS = ("pktgen", "UDP")
+WORKLOADS = ("pktgen", "UDP", "TCP_RR")
 QEMU = (
     "-chardev socket,id=monitor,path=/tmp/guest/monitor,server=on,wait=off"
     " -mon chardev=monitor,mode=readline"
@@ -67,13 +67,16 @@ def ways(workload, device, addresses, names):
                 way = collections.Counter()
                 packets.append(way)
             if way is not None:
-                way[names[bisect.bisect(addresses, address) - 1]] += 1
+                function = bisect.bisect(addresses, address) - 1
+                way[names[function] if function >= 0 else "(user space)"] += 1
     return packets[:-1]
 
 
 def demangled(names):
     """The names of functions, Rust ones as in the source."""
-    output = subprocess.run(["c++filt"], input="\n".join(names), capture_output=True, text=True, check=True)
+    output = subprocess.run(
+        ["c++filt"], input="\n".join(names), capture_output=True, text=True, check=True
+    )
     return dict(zip(names, re.sub(r"\[\w+\]", "", output.stdout).splitlines()))
 
 
@@ -95,7 +98,7 @@ def show(workload, lo, rlo):
     def row(name, a, b):
         print(f"  {name:58} {a:7.0f} {b:7.0f} {b - a:+7.0f}")
 
-    print(f"\n{workload}, 64 B, instructions a packet\n")
+    print(f"\n{workload}, instructions a packet\n")
     print(f"  {'':58} {'lo':>7} {'rlo':>7} {'rlo-lo':>7}")
     row("all", sum(lo.values()), sum(rlo.values()))
     for title, differs in ("These differ:", True), ("These do not:", False):
@@ -108,9 +111,10 @@ def show(workload, lo, rlo):
 
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
-    print("==> Tracing packets over each device (about 90 s)", flush=True)
-    command = [str(TOP / "scripts/guest.sh"), "-d", "-n", "bench-trace", "-a", "nokaslr", "-q", QEMU]
-    if subprocess.run([*command, "python3", "tools/bench/guest.py", "trace"], cwd=TOP).returncode:
+    print("==> Tracing packets over each device (about 2 min)", flush=True)
+    boot = [TOP / "scripts/guest.sh", "-d", "-n", "bench-trace", "-t", "900", "-a", "nokaslr"]
+    command = [*boot, "-q", QEMU, "python3", "tools/bench/guest.py", "trace"]
+    if subprocess.run(command, cwd=TOP).returncode:
         sys.exit("error: the guest failed; see build/logs/guest-bench-trace.log")
     addresses, names = symbols()
     for workload in WORKLOADS:
