@@ -33,7 +33,7 @@ ADDRESS = {
 IPV4, IPV6 = 0, 1
 PEER = "peer"  # the network namespace of the other end of the veth
 BATCH = 32
-CONNECTIONS = 9
+CONNECTIONS = 3
 SEGMENT = 1400
 MTU = 65536
 DEFAULT_GSO = 65536
@@ -261,12 +261,12 @@ def cost(options):
     # What a connection costs depends a little on where its sockets lie: the
     # median of several is a sample.
     def by_request(reference, family=IPV4):
-        count = 400 * scale
+        count = 2000 * scale
         runs = [netperf(reference, "TCP_RR", -count, family=family) for _ in range(CONNECTIONS)]
         return statistics.median(1e9 / run["TRANSACTION_RATE"] for run in runs), runs
 
     def by_stream(reference):
-        size = (4 << 20) * scale
+        size = 24 << 20
         runs = [netperf(reference, "TCP_STREAM", -size) for _ in range(CONNECTIONS)]
         # Mbit/s are bits for each 1,000 instructions.
         return statistics.median(1024 * 8 * 1000 / run["THROUGHPUT"] for run in runs), runs
