@@ -19,8 +19,10 @@ kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR) MO=$(MO)
 build_for = $(in_root) make -j$(shell nproc) KDIR=/src/build/linux-$(1) MO=/src/build/$(2) \
 	KRUSTFLAGS=-Dwarnings KCFLAGS=-Werror
 
-bench = $(in_root) env PYTHONDONTWRITEBYTECODE=1 ACCEL=$(ACCEL) REVISION="$(shell git describe --always --dirty 2>/dev/null)" \
-	python3 tools/bench/bench.py
+# Leaves nothing between the sources.
+python := env PYTHONDONTWRITEBYTECODE=1 python3
+bench = $(in_root) env ACCEL=$(ACCEL) \
+	REVISION="$(shell git describe --always --dirty 2>/dev/null)" $(python) tools/bench/bench.py
 
 .NOTPARALLEL:
 
@@ -76,22 +78,26 @@ kunit-debug: modules-debug ## Run the KUnit suites on the debug kernel in QEMU
 	@scripts/kunit.sh debug
 
 .PHONY: bench
-bench: modules bench-packages $(if $(QUICK),,modules-native) ## Measure beside lo, with a report in build/bench/ (25 min; QUICK=1: 3 min)
+bench: modules build/bench/batch $(if $(QUICK),,modules-native) ## Measure beside lo, with a report in build/bench/ (25 min; QUICK=1: 3 min)
 	@$(bench) run $(if $(QUICK),--quick) $(addprefix --part ,$(PART))
 
 .PHONY: bench-compare
-bench-compare: root bench-packages ## Show what differs between two result files (OLD= NEW=)
+bench-compare: root ## Show what differs between two result files (OLD= NEW=)
 	@test -n "$(OLD)" -a -n "$(NEW)" || { \
 		echo "usage: make bench-compare OLD=build/bench/A.json NEW=build/bench/B.json" >&2; exit 1; }
 	@$(bench) compare $(OLD) $(NEW)
 
 .PHONY: bench-trace
-bench-trace: modules ## Show where the instructions of a packet go, over lo and over rlo
-	@$(in_root) python3 tools/bench/trace.py
+bench-trace: modules build/bench/batch ## Show where the instructions of a packet go, over lo and over rlo
+	@$(in_root) $(python) tools/bench/trace.py
 
 .PHONY: bench-packages
 bench-packages: root
 	@scripts/buildroot.sh bench
+
+build/bench/batch: tools/bench/batch.c | bench-packages
+	@mkdir -p build/bench
+	@$(in_root) gcc -O2 -Wall -Wextra -Werror -o $@ $<
 
 .PHONY: check
 check: kernel ## Check formatting (rustfmt) and lints (clippy)

@@ -47,6 +47,7 @@ stream() { # NAME ADDRESS IN-PACKETS IN-BYTES
 	bytes_before=$(counter "$ns" rlo0 rx_bytes)
 	stack_packets=$(ip_counter "$ns" "$3")
 	stack_bytes=$(ip_counter "$ns" "$4")
+	rm -f /tmp/received
 	in_ns socat -u -b 65536 TCP6-LISTEN:5201,reuseaddr OPEN:/tmp/received,creat,trunc &
 	slowwait 10 sh -c "ip netns exec $ns ss -lnt | grep -q :5201"
 	in_ns socat -u -b 65536 OPEN:/tmp/stream "TCP:$2:5201"

@@ -152,9 +152,6 @@ def run(options):
         sys.exit("error: the quick run has the parts cost and wall only")
     OUT.mkdir(parents=True, exist_ok=True)
     LOGS.mkdir(exist_ok=True)
-    batch = ["gcc", "-O2", "-Wall", "-Wextra", "-Werror"]
-    subprocess.run([*batch, "-o", OUT / "batch", TOP / TOOLS / "batch.c"], check=True)
-
     progress = Progress([part.seconds for part in parts.values() for _ in range(part.boots)])
     started = datetime.datetime.now(datetime.timezone.utc)
     machine, versions = describe()

@@ -191,7 +191,7 @@ def line_chart(workloads, unit, where):
         axes.set_xscale("log")
     ticks = sorted({w.where[where] for w in workloads})
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
-    axes.set_xlabel({"devices": "loopbacks in existence", "senders": "sender CPUs"}[where])
+    axes.set_xlabel({"devices": "loopbacks in existence", "senders": "senders"}[where])
     axes.set_ylabel(unit)
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False)
@@ -210,7 +210,7 @@ def charts(results, part):
         groups.setdefault((workload.unit, kind, name), []).append(workload)
     for (unit, kind, name), group in groups.items():
         if kind:
-            yield f"{name}, by {'CPUs' if kind == 'senders' else 'devices'}", line_chart(group, unit, kind)
+            yield f"{name}, by {kind}", line_chart(group, unit, kind)
         else:
             yield unit, bar_chart(group, unit)
 

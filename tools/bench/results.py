@@ -7,6 +7,7 @@ import pathlib
 import statistics
 
 FORMAT = 1
+# The devices that are compared.
 LO, RLO = "lo", "rlo"
 # The largest difference between two runs of the deterministic part.
 AGREEMENT = 0.005
@@ -56,9 +57,9 @@ class Workload:
     def spread(self, device):
         return Spread.of(self.samples[device].values())
 
-    def ratio(self, device=RLO, base=LO):
-        """The device in relation to the base, pair by pair; None if there are no pairs."""
-        mine, others = self.samples.get(device, {}), self.samples.get(base, {})
+    def ratio(self):
+        """rlo in relation to lo, pair by pair; None if there are no pairs."""
+        mine, others = self.samples.get(RLO, {}), self.samples.get(LO, {})
         pairs = [mine[key] / others[key] for key in mine if others.get(key)]
         return Spread.of(pairs) if pairs else None
 

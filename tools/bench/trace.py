@@ -4,9 +4,9 @@
 
 Runs in the build root ('make bench-trace'). QEMU writes down the address of every
 instruction that the guest executes (its options "one-insn-per-tb" and "-d exec")
-while pktgen or a program sends; the guest switches this on and off through QEMU's monitor. A
-packet's way is what is executed from one call of the device's ndo_start_xmit to
-the next.
+while pktgen or a program sends; the guest switches this on and off through QEMU's
+monitor. A packet's way is what is executed from one call of the device's
+ndo_start_xmit to the next.
 """
 
 import bisect
