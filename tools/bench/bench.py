@@ -39,9 +39,9 @@ def guest(part, *options):
 # Boots and seconds of the full and of the quick run. The seconds are what they
 # take on a machine of two CPUs without KVM, for the time left that is shown.
 PARTS = {
-    "cost": (Part(2, 320, guest("cost", "-d")), Part(1, 90, guest("cost", "-d"))),
+    "cost": (Part(2, 330, guest("cost", "-d")), Part(1, 90, guest("cost", "-d"))),
     "wall": (Part(1, 390, guest("wall", "-m", "2048")), Part(1, 55, guest("wall", "-m", "2048"))),
-    "scaling": (Part(1, 310, guest("scaling", "-c", "4", "-m", "3072")), None),
+    "scaling": (Part(1, 270, guest("scaling", "-c", "4", "-m", "3072")), None),
     "native": (Part(1, 30, (str(TOP / "scripts/uml.sh"), "native", *GUEST, "native")), None),
 }
 

@@ -37,6 +37,7 @@ PEER = "peer"  # the network namespace of the other end of the veth
 BATCH = 32
 CONNECTIONS = 3
 SEGMENT = 1400
+EXISTING = (1, 10, 100, 1000)  # loopbacks
 MTU = 65536
 DEFAULT_GSO = 65536
 BIG_TCP = 8 * 65535
@@ -66,7 +67,10 @@ def ip(line):
 
 def ip_batch(lines):
     """Runs many commands of ip(8) in one process."""
-    run("ip", "-batch", "-", input="".join(line + "\n" for line in lines))
+    # ip(8) looks for a plugin for each link of a kind that it does not know, and
+    # in a directory of the host's this takes longer than to create the link.
+    environment = {**os.environ, "IP_LIB_DIR": "/run"}
+    run("ip", "-batch", "-", input="".join(line + "\n" for line in lines), env=environment)
 
 
 def inside(reference):
@@ -293,13 +297,28 @@ def cost(options):
     if options.quick:
         workloads = [work for work in workloads if not re.search("IPv6|stream", work[0])]
     # The first figures after boot are too high: a round of each comes before.
-    tell(plan=sum(len(devices) for _, _, devices, _, _ in workloads) * (rounds + 1))
+    crowds = () if options.quick else EXISTING[1:]
+    plan = sum(len(devices) for _, _, devices, _, _ in workloads) + 2 * len(crowds)
+    tell(plan=plan * (rounds + 1))
     with servers(references):
         for name, unit, devices, measure, arguments in workloads:
             for number in range(-1, rounds):
                 for device in devices:
                     value, raw = measure(device, *arguments)
                     sample(name, unit, device, value, number, raw)
+    made = 1
+    for count in crowds:
+        made = create_more(made, count)
+        for number in range(-1, rounds):
+            for device in (LO, RLO):
+                value, raw = by_pktgen(device, 64)
+                sample(f"pktgen, 64 B, {count} devices", per_packet, device, value, number, raw)
+
+
+def create_more(made, count):
+    """Creates loopbacks until there are so many."""
+    ip_batch(f"link add more{i} type rlo" for i in range(made, count))
+    return count
 
 
 def sample(name, unit, device, value, number, raw=None, better="less", **where):
@@ -423,9 +442,9 @@ def scaling(options):
     both = (LO, RLO)
     pktgen = Pktgen(both)
     cpus = [count for count in (1, 2, 4) if count <= os.cpu_count()]
-    existing = (1, 10, 100, 1000)
-    most = existing[-1]
-    tell(plan=len(both) * rounds * 2 * (len(cpus) + len(existing)) + 10)
+    most = EXISTING[-1]
+    # Two lives of two kinds of device, of three figures each.
+    tell(plan=len(both) * rounds * 2 * (len(cpus) + len(EXISTING)) + 12)
 
     def by_pktgen(device, count, number, name, **where):
         pktgen.run(device, 64, 1000, count)
@@ -439,16 +458,21 @@ def scaling(options):
 
     def life(kind, number):
         names = [f"{kind}{i}" for i in range(1, most + 1)]
-        before = memory()
-        for step, command in ("create", f"add {{}} type {kind}"), ("delete", "del {}"):
-            lines = [f"link {command.format(name)}" for name in names]
+
+        def timed(name, lines):
             start = time.monotonic()
             ip_batch(lines)
-            seconds = time.monotonic() - start
-            sample(f"{step} {most} devices", "s", kind, seconds, number)
-            if step == "create":
-                value = (memory() - before) / most
-                sample("kernel memory of a device", "bytes", kind, value, number)
+            sample(name, "s", kind, time.monotonic() - start, number)
+
+        before = memory()
+        timed(f"create {most} devices", [f"link add {name} group 1 type {kind}" for name in names])
+        value = (memory() - before) / most
+        sample("kernel memory of a device", "bytes", kind, value, number)
+        # Each of them waits for a grace period of RCU, a group for one.
+        if number == 0:
+            timed(f"delete {most} devices", [f"link del {name}" for name in names])
+        else:
+            timed(f"delete {most} devices as a group", ["link del group 1"])
 
     with servers(both):
         for name, measure in ("pktgen, 64 B", by_pktgen), ("TCP", by_iperf3):
@@ -458,9 +482,8 @@ def scaling(options):
                         title = f"{name}, {count} sender{'s' * (count > 1)}"
                         measure(device, count, number, title, senders=count)
         made = 1
-        for count in existing:
-            ip_batch(f"link add more{i} type rlo" for i in range(made, count))
-            made = count
+        for count in EXISTING:
+            made = create_more(made, count)
             for name, measure in ("pktgen, 64 B", by_pktgen), ("TCP", by_iperf3):
                 for number in range(rounds):
                     for device in both:
