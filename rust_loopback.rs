@@ -18,7 +18,10 @@ use netdev::{
         Attributes, //
     },
     rtnl,
-    stats::LinkStats,
+    stats::{
+        LinkStats,
+        Packet, //
+    },
     Device,
     DropReason,
     Feature,
@@ -63,6 +66,7 @@ struct Loopback;
 
 impl Operations for Loopback {
     type Ethtool = Self;
+    type Xdp = netdev::xdp::Unsupported;
 
     fn setup(dev: &mut Setup<'_>) {
         dev.set_loopback();
@@ -92,21 +96,15 @@ impl Operations for Loopback {
 
     #[inline]
     fn start_xmit<'a>(dev: &'a Device<Self>, skb: SkBuff<'a>) -> Tx<'a> {
-        match skb.into_rx(dev) {
+        if !dev.is_plain() {
+            return xmit_queued(dev, skb);
+        }
+        match skb.into_rx(dev, None) {
             Ok(skb) => {
                 let packet = skb.packet();
-                match skb.netif_rx() {
-                    Rx::Success(tx) => {
-                        dev.lstats_add(packet, &tx);
-                        tx
-                    }
-                    Rx::Drop(tx) => tx,
-                }
+                finish(dev, packet, skb.netif_rx())
             }
-            Err(skb) => {
-                dev.tx_dropped_inc();
-                skb.free(DropReason::PktTooSmall)
-            }
+            Err(skb) => drop_short(dev, skb),
         }
     }
 
@@ -115,6 +113,41 @@ impl Operations for Loopback {
         stats.set_rx(counters);
         stats.set_tx(counters);
     }
+}
+
+/// Sends a packet on a device that has several queues or an XDP program.
+#[inline(never)]
+fn xmit_queued<'a>(dev: &'a Device<Loopback>, skb: SkBuff<'a>) -> Tx<'a> {
+    let rx_queue = dev.rx_queue_for(skb.tx_queue());
+    match skb.into_rx(dev, Some(rx_queue)) {
+        Ok(skb) => {
+            let packet = skb.packet();
+            let received = match dev.xdp_queues() {
+                Some(queues) => queues.receive(dev, skb),
+                None => skb.netif_rx(),
+            };
+            finish(dev, packet, received)
+        }
+        Err(skb) => drop_short(dev, skb),
+    }
+}
+
+/// Counts a packet that arrived.
+#[inline]
+fn finish<'a>(dev: &Device<Loopback>, packet: Packet, received: Rx<'a>) -> Tx<'a> {
+    match received {
+        Rx::Success(tx) => {
+            dev.lstats_add(packet, &tx);
+            tx
+        }
+        Rx::Drop(tx) => tx,
+    }
+}
+
+/// Drops a packet without an Ethernet header.
+fn drop_short<'a>(dev: &Device<Loopback>, skb: SkBuff<'a>) -> Tx<'a> {
+    dev.tx_dropped_inc();
+    skb.free(DropReason::PktTooSmall)
 }
 
 #[vtable]

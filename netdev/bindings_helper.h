@@ -5,11 +5,13 @@
  * takes off again.
  */
 
+#include <linux/bpf.h>
 #include <linux/etherdevice.h>
 #include <linux/ethtool.h>
 #include <linux/if_arp.h>
 #include <linux/inetdevice.h>
 #include <linux/netdevice.h>
+#include <linux/ptr_ring.h>
 #include <linux/rtnetlink.h>
 #include <linux/skbuff.h>
 #include <net/addrconf.h>
@@ -18,7 +20,10 @@
 #include <net/net_namespace.h>
 #include <net/netdev_queues.h>
 #include <net/rtnetlink.h>
+#include <net/page_pool/types.h>
 #include <net/tcp.h>
+#include <net/xdp.h>
+#include <net/xdp_sock_drv.h>
 
 #include "helpers.h"
 
@@ -33,3 +38,4 @@ const u64 RUST_CONST_HELPER_NETIF_F_HIGHDMA = NETIF_F_HIGHDMA;
 const u64 RUST_CONST_HELPER_NETIF_F_VLAN_CHALLENGED = NETIF_F_VLAN_CHALLENGED;
 const u64 RUST_CONST_HELPER_NETIF_F_LOOPBACK = NETIF_F_LOOPBACK;
 const u64 RUST_CONST_HELPER_NETIF_F_NOCACHE_COPY = NETIF_F_NOCACHE_COPY;
+const u64 RUST_CONST_HELPER_XSK_UNALIGNED_BUF_ADDR_MASK = XSK_UNALIGNED_BUF_ADDR_MASK;

@@ -17,7 +17,8 @@ use crate::{
         self,
         LinkStats,
         QueueStats, //
-    }, //
+    },
+    xdp, //
 };
 use core::{
     marker::PhantomData,
@@ -79,6 +80,9 @@ impl_flags!(
 pub trait Operations: Sized + Send + Sync + 'static {
     /// The driver's callbacks for ethtool.
     type Ethtool: ethtool::Operations<Self>;
+
+    /// What the driver does for XDP; [`xdp::Unsupported`] for nothing.
+    type Xdp: xdp::Operations<Self>;
 
     /// Configures a new device (`rtnl_link_ops::setup`).
     ///
@@ -157,13 +161,39 @@ impl<T> Device<T> {
         self.private().queue_stats.as_ref()
     }
 
-    /// The index of the queue that a packet from the transmit queue `tx_queue` arrives on: the
-    /// same one, modulo the number in use.
+    /// What is kept for XDP.
     #[inline]
-    pub(crate) fn rx_queue_for(&self, tx_queue: u16) -> u16 {
-        let queues = self.private().rx_queues.load(Relaxed);
+    pub(crate) fn xdp(&self) -> &xdp::State<T> {
+        &self.private().xdp
+    }
+
+    /// Whether the device has one queue of each kind, and no XDP program: packets go by nothing but
+    /// the backlog, and are counted for the device only.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.private().plain.load(Relaxed)
+    }
+
+    /// Sets what [`is_plain`](Self::is_plain) tells, as far as XDP is concerned.
+    pub(crate) fn set_plain(&self, plain: bool) {
+        let plain = plain && self.queue_stats().is_none();
+        self.private().plain.store(plain, Relaxed);
+    }
+
+    /// The number of receive queues that packets may be recorded for.
+    #[inline]
+    pub(crate) fn rx_queues(&self) -> u32 {
+        self.private().rx_queues.load(Relaxed)
+    }
+
+    /// The index of the queue that a packet from the transmit queue `tx_queue` arrives on, by the
+    /// device's [`QueueMap`](xdp::QueueMap), modulo the number in use.
+    #[inline]
+    pub fn rx_queue_for(&self, tx_queue: u16) -> u16 {
         // There is at least one queue, and there are at most 4096.
-        (u32::from(tx_queue) % queues.max(1)) as u16
+        let in_use = self.rx_queues().max(1) as usize;
+        let map = self.xdp().map();
+        map.other_side(usize::from(tx_queue) % in_use, in_use) as u16
     }
 
     /// The numbers of queues in use.
@@ -191,7 +221,10 @@ impl<T> Device<T> {
     /// with `ENOMEM` when the queues' objects cannot be made, and with `EBUSY` when there would be
     /// fewer receive queues while a generic XDP program is attached; the numbers stay as they were
     /// then.
-    pub fn set_real_num_queues(&self, queues: Queues, _rtnl: &Rtnl) -> Result {
+    pub fn set_real_num_queues(&self, queues: Queues, rtnl: &Rtnl) -> Result
+    where
+        T: Operations,
+    {
         let most = self.num_queues();
         if !(1..=most.rx).contains(&queues.rx) || !(1..=most.tx).contains(&queues.tx) {
             return Err(EINVAL);
@@ -211,11 +244,13 @@ impl<T> Device<T> {
             // SAFETY: May be called under RTNL. `ndo_start_xmit` runs in RCU read sections, or with
             // bottom halves or interrupts disabled, which amounts to the same.
             unsafe { bindings::synchronize_net() };
+            self.xdp_drain(queues.rx);
         }
         // SAFETY: The device is valid, RTNL is held, and the numbers were checked.
         let ret =
             unsafe { bindings::netif_set_real_num_queues(self.as_raw(), queues.tx, queues.rx) };
         in_use.store(self.real_num_queues().rx, Relaxed);
+        self.xdp_queues_changed(rtnl);
         to_result(ret)
     }
 
@@ -317,6 +352,10 @@ struct Private<T> {
     queue_stats: Option<QueueStats>,
     /// Number of receive queues that packets may be recorded for; never more than are in use.
     rx_queues: Atomic<u32>,
+    /// See [`Device::is_plain`].
+    plain: Atomic<bool>,
+    /// For XDP.
+    xdp: xdp::State<T>,
     /// The driver's.
     #[pin]
     data: T,
@@ -343,15 +382,19 @@ impl<T> Private<T> {
 }
 
 impl<T: Operations> Private<T> {
-    /// Makes the private data of a device with as many queues.
-    fn new(queues: Queues) -> impl PinInit<Self, Error> {
+    /// Makes the private data of a device with as many queues, and with the largest MTU that the
+    /// driver has set.
+    fn new(queues: Queues, max_mtu: u32) -> impl PinInit<Self, Error> {
+        let plain = queues == Queues { rx: 1, tx: 1 };
         try_pin_init!(Self {
-            queue_stats: if queues.rx > 1 || queues.tx > 1 {
-                Some(QueueStats::new(queues.rx as usize, queues.tx as usize)?)
-            } else {
+            queue_stats: if plain {
                 None
+            } else {
+                Some(QueueStats::new(queues.rx as usize, queues.tx as usize)?)
             },
             rx_queues: Atomic::new(queues.rx),
+            plain: Atomic::new(plain),
+            xdp: xdp::State::new(<T::Xdp as xdp::Operations<T>>::SUPPORTED, queues.rx, max_mtu)?,
             data <- T::new(),
         })
     }
@@ -475,13 +518,14 @@ impl<T: Operations> Adapter<T> {
     pub(crate) const PRIV_SIZE: usize = Private::<T>::SIZE;
 
     /// The operations table of the driver's devices.
-    const NET_DEVICE_OPS: bindings::net_device_ops = bindings::net_device_ops {
-        ndo_init: Some(Self::init),
-        ndo_start_xmit: Some(Self::start_xmit),
-        ndo_get_stats64: Some(Self::get_stats64),
-        ndo_set_mac_address: Some(bindings::eth_mac_addr),
-        ..pin_init::zeroed()
-    };
+    const NET_DEVICE_OPS: bindings::net_device_ops =
+        xdp::Adapter::<T>::add_to(bindings::net_device_ops {
+            ndo_init: Some(Self::init),
+            ndo_start_xmit: Some(Self::start_xmit),
+            ndo_get_stats64: Some(Self::get_stats64),
+            ndo_set_mac_address: Some(bindings::eth_mac_addr),
+            ..pin_init::zeroed()
+        });
 
     /// `rtnl_link_ops::setup`.
     ///
@@ -499,6 +543,7 @@ impl<T: Operations> Adapter<T> {
         dev.needs_free_netdev = true;
         dev.priv_destructor = Some(Self::destroy);
         dev.set_pcpu_stat_type(bindings::netdev_stat_type_NETDEV_PCPU_STAT_LSTATS);
+        xdp::Adapter::<T>::setup(dev);
 
         // INVARIANT: As above.
         let mut setup = Setup { dev };
@@ -517,10 +562,11 @@ impl<T: Operations> Adapter<T> {
             // SAFETY: The device is valid and its queues are allocated.
             unsafe { bindings::netdev_helper_lockdep_set_classes(dev) };
             // SAFETY: The device is one of the driver `T`.
-            let (private, queues) = unsafe { (Private::of(dev), Queues::allocated(dev)) };
+            let (private, queues, max_mtu) =
+                unsafe { (Private::of(dev), Queues::allocated(dev), (*dev).max_mtu) };
             // SAFETY: The place is large enough and aligned (`Private::SIZE`), uninitialised, and
             // does not move. On success it is dropped by `destroy`, before it is freed.
-            unsafe { pin_init::raw_try_init(private, Private::<T>::new(queues)) }?;
+            unsafe { pin_init::raw_try_init(private, Private::<T>::new(queues, max_mtu)) }?;
             Ok(0)
         })
     }

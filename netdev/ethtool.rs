@@ -2,9 +2,9 @@
 
 //! What a device answers to ethtool.
 //!
-//! Numbers of queues (`ethtool -l`, `-L`), the statistics of each queue (`ethtool -S`) and software
-//! timestamps (`ethtool -T`) are there for every device. The rest is up to the driver, which
-//! implements [`Operations`].
+//! Numbers of queues (`ethtool -l`, `-L`), the statistics of each queue (`ethtool -S`), with those
+//! of XDP if the driver supports it, and software timestamps (`ethtool -T`) are there for every
+//! device. The rest is up to the driver, which implements [`Operations`].
 //!
 //! All callbacks run under RTNL.
 //!
@@ -17,8 +17,10 @@ use crate::{
         Device,
         Queues, //
     },
+    extack::ExtAck,
     rtnl::Rtnl,
-    stats::Direction, //
+    stats::Direction,
+    xdp, //
 };
 use core::{
     fmt::Write as _,
@@ -67,7 +69,7 @@ pub trait Operations<T> {
 /// The statistics of the queues in use, in the order in which `ethtool -S` shows them.
 ///
 /// RTNL keeps their number as it is between the callbacks of one request.
-fn queue_stats(queues: Queues) -> impl Iterator<Item = (Direction, u32)> {
+fn queue_stats(queues: Queues) -> impl Iterator<Item = (Direction, u32)> + Clone {
     let rx = (0..queues.rx).map(|i| (Direction::Rx, i));
     let tx = (0..queues.tx).map(|i| (Direction::Tx, i));
     Iterator::chain(rx, tx)
@@ -75,6 +77,21 @@ fn queue_stats(queues: Queues) -> impl Iterator<Item = (Direction, u32)> {
 
 /// Values for each queue: packets and bytes.
 const VALUES_PER_QUEUE: usize = 2;
+
+/// The names of what XDP counts for each receive queue.
+fn xdp_names<T: device::Operations>() -> &'static [&'static str] {
+    if <T::Xdp as xdp::Operations<T>>::SUPPORTED {
+        &xdp::Counter::NAMES
+    } else {
+        &[]
+    }
+}
+
+/// The number of values for as many queues: at most 17 for each of 4096 receive queues, and two for
+/// each transmit queue.
+fn count_stats<T: device::Operations>(queues: Queues) -> usize {
+    queue_stats(queues).count() * VALUES_PER_QUEUE + queues.rx as usize * xdp_names::<T>().len()
+}
 
 /// Writes a name into its place in a set of strings, up to the first piece that does not fit.
 fn put_name(place: &mut [u8; GSTRING_LEN], name: fmt::Arguments<'_>) {
@@ -104,6 +121,16 @@ impl<T: device::Operations> Adapter<T> {
         get_ts_info: Some(bindings::ethtool_op_get_ts_info),
         get_channels: Some(Self::get_channels),
         set_channels: Some(Self::set_channels),
+        get_ringparam: if <T::Xdp as xdp::Operations<T>>::SUPPORTED {
+            Some(Self::get_ringparam)
+        } else {
+            None
+        },
+        set_ringparam: if <T::Xdp as xdp::Operations<T>>::SUPPORTED {
+            Some(Self::set_ringparam)
+        } else {
+            None
+        },
         get_sset_count: Some(Self::get_sset_count),
         get_strings: Some(Self::get_strings),
         get_ethtool_stats: Some(Self::get_ethtool_stats),
@@ -196,6 +223,61 @@ impl<T: device::Operations> Adapter<T> {
         })
     }
 
+    /// `ethtool_ops::get_ringparam`: the packets that the ring of a queue holds for XDP, and the
+    /// descriptors of AF_XDP sockets that are taken at once.
+    ///
+    /// # Safety
+    ///
+    /// Called by the core only, for a device of the driver `T`, under RTNL.
+    unsafe extern "C" fn get_ringparam(
+        dev: *mut bindings::net_device,
+        ring: *mut bindings::ethtool_ringparam,
+        _kernel_ring: *mut bindings::kernel_ethtool_ringparam,
+        _extack: *mut bindings::netlink_ext_ack,
+    ) {
+        // SAFETY: The core asks devices between their registration and their removal.
+        let dev: &Device<T> = unsafe { Device::from_raw(dev) };
+        // SAFETY: By the safety requirements.
+        let now = dev.sizes(&unsafe { Rtnl::assume_held() });
+        // SAFETY: The core passes a structure of its own.
+        unsafe {
+            (*ring).rx_max_pending = xdp::Sizes::MAX.ring;
+            (*ring).tx_max_pending = xdp::Sizes::MAX.batch;
+            (*ring).rx_pending = now.ring;
+            (*ring).tx_pending = now.batch;
+        }
+    }
+
+    /// `ethtool_ops::set_ringparam`.
+    ///
+    /// # Safety
+    ///
+    /// Called by the core only, for a device of the driver `T`, under RTNL.
+    unsafe extern "C" fn set_ringparam(
+        dev: *mut bindings::net_device,
+        ring: *mut bindings::ethtool_ringparam,
+        _kernel_ring: *mut bindings::kernel_ethtool_ringparam,
+        extack: *mut bindings::netlink_ext_ack,
+    ) -> c_int {
+        // SAFETY: The core asks devices between their registration and their removal.
+        let dev: &Device<T> = unsafe { Device::from_raw(dev) };
+        // SAFETY: The core passes structures of its own.
+        let (ring, mut extack) = unsafe { (&*ring, ExtAck::from_raw(extack)) };
+        // SAFETY: By the safety requirements.
+        let rtnl = unsafe { Rtnl::assume_held() };
+        let sizes = xdp::Sizes {
+            ring: ring.rx_pending,
+            batch: ring.tx_pending,
+        };
+        from_result(|| match dev.set_sizes(sizes, &rtnl) {
+            Ok(()) => Ok(0),
+            Err(error) if error == EINVAL => {
+                extack.refuse(error, c"The least sizes are 64 for rx and 18 for tx")
+            }
+            Err(error) => Err(error),
+        })
+    }
+
     /// `ethtool_ops::get_sset_count`.
     ///
     /// # Safety
@@ -205,16 +287,13 @@ impl<T: device::Operations> Adapter<T> {
         // SAFETY: The core asks devices between their registration and their removal.
         let dev: &Device<T> = unsafe { Device::from_raw(dev) };
         let count = match set as u32 {
-            bindings::ethtool_stringset_ETH_SS_STATS => {
-                queue_stats(dev.real_num_queues()).count() * VALUES_PER_QUEUE
-            }
+            bindings::ethtool_stringset_ETH_SS_STATS => count_stats::<T>(dev.real_num_queues()),
             // A set that is there but empty makes the core warn.
             bindings::ethtool_stringset_ETH_SS_PRIV_FLAGS if !T::Ethtool::PRIV_FLAGS.is_empty() => {
                 T::Ethtool::PRIV_FLAGS.len()
             }
             _ => return EOPNOTSUPP.to_errno(),
         };
-        // At most four values for each of 4096 queues.
         count as c_int
     }
 
@@ -238,7 +317,10 @@ impl<T: device::Operations> Adapter<T> {
         }
         // SAFETY: The core asks devices between their registration and their removal.
         let dev: &Device<T> = unsafe { Device::from_raw(dev) };
-        let values = queue_stats(dev.real_num_queues());
+        let queues = dev.real_num_queues();
+        let values = queue_stats(queues);
+        let split = values.clone().count() * VALUES_PER_QUEUE;
+        let (names, xdp_places) = names.split_at_mut(split.min(names.len()));
         for (places, (direction, i)) in names.chunks_exact_mut(VALUES_PER_QUEUE).zip(values) {
             let direction = match direction {
                 Direction::Rx => "rx",
@@ -246,6 +328,15 @@ impl<T: device::Operations> Adapter<T> {
             };
             put_name(&mut places[0], fmt!("{direction}_queue_{i}_packets"));
             put_name(&mut places[1], fmt!("{direction}_queue_{i}_bytes"));
+        }
+        let xdp_names = xdp_names::<T>();
+        for (i, places) in xdp_places
+            .chunks_exact_mut(xdp_names.len().max(1))
+            .enumerate()
+        {
+            for (place, name) in places.iter_mut().zip(xdp_names) {
+                put_name(place, fmt!("rx_queue_{i}_{name}"));
+            }
         }
     }
 
@@ -263,15 +354,27 @@ impl<T: device::Operations> Adapter<T> {
         // SAFETY: The core asks devices between their registration and their removal.
         let dev: &Device<T> = unsafe { Device::from_raw(dev) };
         let queues = dev.real_num_queues();
-        let count = queue_stats(queues).count() * VALUES_PER_QUEUE;
+        let count = count_stats::<T>(queues);
         // SAFETY: By the safety requirements there is room for `count` values.
         let values = unsafe { slice::from_raw_parts_mut(data, count) };
+        let split = queue_stats(queues).count() * VALUES_PER_QUEUE;
+        let (values, xdp_places) = values.split_at_mut(split);
         for (places, (direction, i)) in values
             .chunks_exact_mut(VALUES_PER_QUEUE)
             .zip(queue_stats(queues))
         {
             let counters = dev.queue_counters(direction, i as usize);
             places.copy_from_slice(&[counters.packets, counters.bytes]);
+        }
+        let per_queue = xdp_names::<T>().len().max(1);
+        for (i, places) in xdp_places.chunks_exact_mut(per_queue).enumerate() {
+            // Zero where there are none, as the core has left them.
+            for (place, value) in places
+                .iter_mut()
+                .zip(dev.xdp().counters(i).unwrap_or_default())
+            {
+                *place = value;
+            }
         }
     }
 

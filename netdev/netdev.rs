@@ -31,6 +31,8 @@ pub mod rtnl;
 pub mod stats;
 #[cfg(CONFIG_KUNIT = "y")]
 pub mod testing;
+pub mod xdp;
+pub mod xsk;
 
 pub use device::{
     Device,

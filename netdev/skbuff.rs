@@ -63,6 +63,12 @@ impl Tx<'_> {
 pub enum DropReason {
     /// The packet is too small (`SKB_DROP_REASON_PKT_TOO_SMALL`).
     PktTooSmall = bindings::skb_drop_reason_SKB_DROP_REASON_PKT_TOO_SMALL,
+    /// XDP dropped it (`SKB_DROP_REASON_XDP`).
+    Xdp = bindings::skb_drop_reason_SKB_DROP_REASON_XDP,
+    /// The ring of its queue is full (`SKB_DROP_REASON_FULL_RING`).
+    FullRing = bindings::skb_drop_reason_SKB_DROP_REASON_FULL_RING,
+    /// The device was brought down (`SKB_DROP_REASON_DEV_READY`).
+    DevReady = bindings::skb_drop_reason_SKB_DROP_REASON_DEV_READY,
 }
 
 #[expect(clippy::len_without_is_empty, reason = "no packet is empty")]
@@ -128,7 +134,7 @@ impl<'a> SkBuff<'a> {
 
     /// The queue that the packet is transmitted on (`skb_get_queue_mapping()`).
     #[inline]
-    fn tx_queue(&self) -> u16 {
+    pub fn tx_queue(&self) -> u16 {
         // SAFETY: The pointer is valid by the type invariants.
         unsafe { (*self.skb.as_ptr()).queue_mapping }
     }
@@ -147,23 +153,25 @@ impl<'a> SkBuff<'a> {
     /// Does what `loopback_xmit()` does before `__netif_rx()`: takes the software transmit
     /// timestamp (there is no PHY to take one), clears it in the packet, releases the sending
     /// socket, makes the reference to the route a counted one, and sets protocol and packet type
-    /// from the Ethernet header, which is pulled (`eth_type_trans()`). On a device with several
-    /// queues the packet is recorded for the receive queue with the number of its transmit queue.
+    /// from the Ethernet header, which is pulled (`eth_type_trans()`). With `rx_queue` the packet is
+    /// recorded for that receive queue, and counted for both queues; see
+    /// [`Device::rx_queue_for`].
     ///
     /// Packets of AF_PACKET, BPF and netconsole can be of any shape: one without an Ethernet header
     /// in its linear part is given back as it was.
     #[inline]
-    pub fn into_rx<T>(self, dev: &'a Device<T>) -> Result<RxSkBuff<'a>, Self> {
+    pub fn into_rx<T>(
+        self,
+        dev: &'a Device<T>,
+        rx_queue: Option<u16>,
+    ) -> Result<RxSkBuff<'a>, Self> {
         if self.headlen() < ETH_HLEN {
             return Err(self);
         }
 
-        // A device without these counters was allocated with one queue of each kind, so that the
-        // queue mapping is and stays 0, "not recorded".
         let mut path = Path::default();
-        if dev.queue_stats().is_some() {
-            let tx_queue = self.tx_queue();
-            path = Path::turned(tx_queue, dev.rx_queue_for(tx_queue));
+        if let Some(rx_queue) = rx_queue {
+            path = Path::turned(self.tx_queue(), rx_queue);
             // SAFETY: The packet is owned by the type invariants. As skb_record_rx_queue() does.
             unsafe { (*self.skb.as_ptr()).queue_mapping = path.rx() };
         }
@@ -208,6 +216,22 @@ impl<'a> RxSkBuff<'a> {
             len: self.skb.len(),
             path: self.path,
         }
+    }
+
+    /// The packet, whose ownership is passed on with [`queued`](Self::queued).
+    pub(crate) fn as_raw(&self) -> *mut bindings::sk_buff {
+        self.skb.skb.as_ptr()
+    }
+
+    /// Gives up the ownership to the queue of the device that the packet was put into.
+    pub(crate) fn queued(self) -> Tx<'a> {
+        // INVARIANT: By the invariants of `self`.
+        Tx(PhantomData)
+    }
+
+    /// Drops the packet for a reason.
+    pub(crate) fn free(self, reason: DropReason) -> Tx<'a> {
+        self.skb.free(reason)
     }
 
     /// Queues the packet on the backlog of the current CPU (`__netif_rx()`).

@@ -56,28 +56,28 @@ pub struct Packet {
     pub(crate) path: Path,
 }
 
-/// The queues that a packet goes over. By default it is sent on queue 0 and not received.
+/// The queues that a packet goes over. By default they are not recorded.
 ///
-/// The index of the transmit queue is in the lower half. The upper half is the receive queue as
-/// `skb_record_rx_queue()` writes it, the index plus one, or 0 for none. It is one number because
-/// the packet path keeps it in a register.
-#[derive(Clone, Copy, Debug, Default)]
+/// The index of the transmit queue plus one is in the lower half, or 0 for none; the upper half is
+/// the same for the receive queue, as `skb_record_rx_queue()` writes it. It is one number because
+/// the packet path keeps it in a register. There are at most 4096 queues.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Path(u32);
 
 impl Path {
     /// Sent on the queue `tx`.
     #[inline]
     pub(crate) fn sent(tx: u16) -> Self {
-        Self(u32::from(tx))
+        Self(u32::from(tx.wrapping_add(1)))
     }
 
-    /// Sent on the queue `tx` and received on the queue `rx`. There are at most 4096 queues.
+    /// Sent on the queue `tx` and received on the queue `rx`.
     #[inline]
     pub(crate) fn turned(tx: u16, rx: u16) -> Self {
-        Self(u32::from(tx) | u32::from(rx.wrapping_add(1)) << 16)
+        Self(Self::sent(tx).0 | Self::sent(rx).0 << 16)
     }
 
-    /// The queue that it is transmitted on.
+    /// The queue that it is transmitted on, plus one.
     #[inline]
     fn tx(self) -> u16 {
         self.0 as u16
@@ -185,9 +185,18 @@ impl PerCpu {
 
     /// Counts a packet on the current CPU. `_tx` proves that the task stays on it.
     fn add(&self, len: u32, _tx: &Tx<'_>) {
-        // SAFETY: The memory is valid by the type invariants. Bottom halves or interrupts are
-        // disabled by the invariants of `Tx`.
-        unsafe { bindings::netdev_helper_pcpu_lstats_add(self.0.as_ptr(), len) };
+        // SAFETY: Bottom halves or interrupts are disabled by the invariants of `Tx`.
+        unsafe { self.add_many(1, len) };
+    }
+
+    /// Counts packets and their bytes on the current CPU.
+    ///
+    /// # Safety
+    ///
+    /// Bottom halves or interrupts are disabled.
+    unsafe fn add_many(&self, packets: u32, bytes: u32) {
+        // SAFETY: The memory is valid by the type invariants; the rest by the safety requirements.
+        unsafe { bindings::netdev_helper_pcpu_lstats_add(self.0.as_ptr(), packets, bytes) };
     }
 
     /// The sum over all CPUs.
@@ -245,20 +254,24 @@ impl QueueStats {
 
     /// Counts a packet on its queues.
     fn add(&self, packet: Packet, tx: &Tx<'_>) {
-        let Packet { len, path } = packet;
-        if let Some(queue) = self.tx.get(usize::from(path.tx())) {
-            queue.add(len, tx);
-        }
+        self.on(packet.path)
+            .for_each(|queue| queue.add(packet.len, tx));
+    }
+
+    /// The counters of the queues of a path.
+    fn on(&self, path: Path) -> impl Iterator<Item = &PerCpu> {
+        let tx = path.tx().checked_sub(1);
         let rx = path.rx().checked_sub(1);
-        if let Some(queue) = rx.and_then(|i| self.rx.get(usize::from(i))) {
-            queue.add(len, tx);
-        }
+        Iterator::chain(
+            tx.and_then(|i| self.tx.get(usize::from(i))).into_iter(),
+            rx.and_then(|i| self.rx.get(usize::from(i))),
+        )
     }
 }
 
 impl<T> Device<T> {
-    /// Counts a packet on the current CPU (`dev_lstats_add()`), and on its queues if the device
-    /// has several.
+    /// Counts a packet on the current CPU (`dev_lstats_add()`), and on its queues if they are
+    /// recorded and the device has several.
     ///
     /// `tx` proves that this is the packet path, where the task stays on its CPU.
     #[inline]
@@ -266,8 +279,30 @@ impl<T> Device<T> {
         // SAFETY: A device that transmits is registered, so that its `lstats` are allocated. Bottom
         // halves or interrupts are disabled by the invariants of `Tx`.
         unsafe { bindings::netdev_helper_lstats_add(self.as_raw(), packet.len) };
+        if packet.path != Path::default() {
+            if let Some(queues) = self.queue_stats() {
+                queues.add(packet, tx);
+            }
+        }
+    }
+
+    /// Counts packets and their bytes, as [`lstats_add`](Self::lstats_add) does, that went over the
+    /// same queues.
+    ///
+    /// # Safety
+    ///
+    /// The device is registered, and bottom halves or interrupts are disabled.
+    pub(crate) unsafe fn lstats_add_many(&self, packets: u32, bytes: u32, path: Path) {
+        // SAFETY: The `lstats` are allocated; the rest by the safety requirements.
+        unsafe {
+            let lstats = (*self.as_raw()).__bindgen_anon_2.lstats;
+            bindings::netdev_helper_pcpu_lstats_add(lstats, packets, bytes);
+        }
         if let Some(queues) = self.queue_stats() {
-            queues.add(packet, tx);
+            for queue in queues.on(path) {
+                // SAFETY: By the safety requirements.
+                unsafe { queue.add_many(packets, bytes) };
+            }
         }
     }
 
@@ -284,7 +319,22 @@ impl<T> Device<T> {
 
     /// Counts a packet that was dropped in transmission (`dev_core_stats_tx_dropped_inc()`).
     pub fn tx_dropped_inc(&self) {
-        let offset = core::mem::offset_of!(bindings::net_device_core_stats, tx_dropped);
+        self.core_stats_inc(core::mem::offset_of!(
+            bindings::net_device_core_stats,
+            tx_dropped
+        ));
+    }
+
+    /// Counts a packet that was dropped in reception (`dev_core_stats_rx_dropped_inc()`).
+    pub(crate) fn rx_dropped_inc(&self) {
+        self.core_stats_inc(core::mem::offset_of!(
+            bindings::net_device_core_stats,
+            rx_dropped
+        ));
+    }
+
+    /// Adds one to the counter at that place.
+    fn core_stats_inc(&self, offset: usize) {
         // SAFETY: The device is valid, and the offset is that of a counter. May be called from any
         // context.
         unsafe { bindings::netdev_core_stats_inc(self.as_raw(), offset as u32) };

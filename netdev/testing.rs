@@ -38,7 +38,8 @@ use crate::{
     stats::{
         Counters,
         LinkStats, //
-    }, //
+    },
+    xdp, //
 };
 use core::ptr;
 use kernel::{
@@ -366,6 +367,7 @@ impl kernel::ModuleMetadata for ProbeModule {
 
 impl Operations for Probe {
     type Ethtool = Self;
+    type Xdp = xdp::Unsupported;
 
     fn setup(dev: &mut Setup<'_>) {
         dev.set_noarp();

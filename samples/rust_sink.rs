@@ -16,6 +16,7 @@ use netdev::{
         Attributes, //
     },
     stats::LinkStats,
+    xdp,
     Device,
     Feature,
     Operations,
@@ -38,6 +39,7 @@ struct Sink;
 
 impl Operations for Sink {
     type Ethtool = Self;
+    type Xdp = xdp::Unsupported;
 
     fn setup(dev: &mut Setup<'_>) {
         dev.set_noarp();

@@ -133,7 +133,9 @@ for entry in json.load(sys.stdin):
         if name in entry:
             print((queue + name[3:] if queue else name) + ":", entry[name])' | sort
 }
-ethtool_stats() { in_ns ethtool -S "$1" | sed -n 's/^ *\(.*_queue_.*\)/\1/p' | sort; }
+ethtool_stats() { # packets and bytes
+	in_ns ethtool -S "$1" | sed -nE 's/^ *([rt]x_queue_[0-9]+_(packets|bytes): .*)/\1/p' | sort
+}
 link_stats() { # in the form of qstats
 	for name in rx_bytes rx_packets tx_bytes tx_packets; do
 		echo "${name/_/-}: $(counter "$ns" "$1" $name)"
