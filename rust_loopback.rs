@@ -39,6 +39,8 @@ mod ethtool;
 #[cfg(CONFIG_KUNIT = "y")]
 #[path = "rust_loopback/tests.rs"]
 mod tests;
+#[path = "rust_loopback/xdp.rs"]
+mod xdp;
 
 module! {
     type: LoopbackModule,
@@ -66,7 +68,7 @@ struct Loopback;
 
 impl Operations for Loopback {
     type Ethtool = Self;
-    type Xdp = netdev::xdp::Unsupported;
+    type Xdp = Self;
 
     fn setup(dev: &mut Setup<'_>) {
         dev.set_loopback();
