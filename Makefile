@@ -61,12 +61,18 @@ run: modules ## Boot the stock kernel in QEMU, load the module and send traffic 
 test: modules check doc selftests kunit-debug selftests-debug ## Run every test there is
 	@scripts/selftests.sh total
 
+# The programs of the XDP tests.
+build/selftests/xdp.bpf.o: selftests/xdp.bpf.c | root
+	@mkdir -p build/selftests
+	@$(in_root) sh -c 'clang-19 -O2 -g -Wall -Werror -target bpf \
+		-idirafter /usr/include/$$(gcc -print-multiarch) -c $< -o $@'
+
 .PHONY: selftests
-selftests: modules ## Run the selftests on the stock kernel in QEMU
+selftests: modules build/selftests/xdp.bpf.o ## Run the selftests on the stock kernel in QEMU
 	@scripts/selftests.sh stock
 
 .PHONY: selftests-debug
-selftests-debug: modules-debug ## Run the selftests on the debug kernel in QEMU
+selftests-debug: modules-debug build/selftests/xdp.bpf.o ## Run the selftests on the debug kernel in QEMU
 	@scripts/selftests.sh debug
 
 .PHONY: kunit
@@ -139,7 +145,7 @@ modules-debug modules-uml modules-native: modules-%:
 
 .PHONY: clean
 clean: ## Remove what was built, keep the build root and the kernel tree
-	rm -rf build/module* build/clippy build/doc build/logs
+	rm -rf build/module* build/clippy build/doc build/logs build/selftests
 
 .PHONY: distclean
 distclean: ## Remove everything under build/

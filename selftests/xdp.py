@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Datagrams for the XDP tests, numbered, with a content that tells when it was changed.
+
+    xdp.py send ADDRESS COUNT SIZE    sends datagrams to port 9999
+    xdp.py receive COUNT              prints how many arrived, and of which sizes
+"""
+
+import collections
+import socket
+import sys
+
+PORT = 9999
+
+
+def datagram(number, size):
+    """The content of a datagram."""
+    return (number.to_bytes(4, "big") + bytes(i * 7 + number & 0xFF for i in range(size)))[:size]
+
+
+def udp():
+    """A socket with room for all datagrams of a test."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+        sock.setsockopt(socket.SOL_SOCKET, option, 4 << 20)
+    return sock
+
+
+def send(address, count, size):
+    """Sends datagrams."""
+    sock = udp()
+    for number in range(int(count)):
+        sock.sendto(datagram(number, int(size)), (address, PORT))
+
+
+def receive(count):
+    """Receives until all have arrived or none comes any more."""
+    sock = udp()
+    sock.bind(("0.0.0.0", PORT))
+    print("ready", file=sys.stderr, flush=True)
+    sizes, intact, seen = collections.Counter(), 0, set()
+    sock.settimeout(20)
+    while len(seen) < int(count):
+        try:
+            data = sock.recv(1 << 16)
+        except TimeoutError:
+            break
+        if data == b"end":
+            break
+        number = int.from_bytes(data[:4], "big")
+        sizes[len(data)] += 1
+        intact += data == datagram(number, len(data)) and number not in seen
+        seen.add(number)
+    print(f"{intact} intact" + "".join(f", {n} of {size}" for size, n in sorted(sizes.items())))
+
+
+if __name__ == "__main__":
+    {"send": send, "receive": receive}[sys.argv[1]](*sys.argv[2:])
