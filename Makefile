@@ -6,7 +6,7 @@ KERNEL ?=
 KDIR ?=
 INSTALL_MOD_PATH ?=
 
-export KERNEL
+export KERNEL XSK_MODES
 
 in_root := scripts/in-root.sh
 step := @scripts/step.sh
@@ -58,7 +58,7 @@ run: modules ## Boot the stock kernel in QEMU, load the module and send traffic 
 	@scripts/guest.sh -n run -t 120 scripts/demo.sh
 
 .PHONY: test
-test: modules check doc selftests kunit-debug selftests-debug ## Run every test there is
+test: modules check doc selftests xskxceiver kunit-debug selftests-debug ## Run every test there is
 	@scripts/selftests.sh total
 
 # The programs of the XDP tests.
@@ -74,6 +74,11 @@ selftests: modules build/selftests/xdp.bpf.o ## Run the selftests on the stock k
 .PHONY: selftests-debug
 selftests-debug: modules-debug build/selftests/xdp.bpf.o ## Run the selftests on the debug kernel in QEMU
 	@scripts/selftests.sh debug
+
+.PHONY: xskxceiver
+xskxceiver: modules ## Run the kernel's AF_XDP test suite over a device in QEMU (XSK_MODES="skb drv zc")
+	@$(in_root) scripts/xskxceiver.sh
+	@scripts/selftests.sh xskxceiver
 
 .PHONY: kunit
 kunit: modules-uml ## Run the KUnit suites on User-mode Linux
@@ -145,7 +150,7 @@ modules-debug modules-uml modules-native: modules-%:
 
 .PHONY: clean
 clean: ## Remove what was built, keep the build root and the kernel tree
-	rm -rf build/module* build/clippy build/doc build/logs build/selftests
+	rm -rf build/module* build/clippy build/doc build/logs build/selftests build/xskxceiver
 
 .PHONY: distclean
 distclean: ## Remove everything under build/

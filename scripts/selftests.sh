@@ -5,7 +5,9 @@
 # that failed, and counts. Fails if a check failed, was skipped, or none ran.
 #
 #   scripts/selftests.sh [stock|debug]   on this kernel (stock)
-#   scripts/selftests.sh total           the last counts of both, added up
+#   scripts/selftests.sh xskxceiver      the kernel's AF_XDP test suite, on the stock kernel,
+#                                        in the modes of XSK_MODES (all)
+#   scripts/selftests.sh total           the last counts of all three, added up
 #
 # The debug kernel is many times slower, and most of a test is one process after
 # another: there are two guests at a time, and kmemleak, which doubles the time,
@@ -13,9 +15,10 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-kernel=${1:-stock}
+what=${1:-stock}
+kernel=$what
 mkdir -p "$logs"
-tests=$(sed -n '/^TEST_PROGS/,/[^\\]$/s/.*[ \t]\([a-z_]*\.sh\).*/\1/p' "$top/selftests/Makefile")
+tests=$(sed -n '/^TEST_PROGS :=/,/[^\\]$/s/.*[ \t]\([a-z_]*\.sh\).*/\1/p' "$top/selftests/Makefile")
 kmemleak="load.sh netns.sh errors.sh many.sh sample.sh localhost.sh"
 # Those that run after these, so that both guests have as much to do.
 after_kmemleak="features.sh link.sh tools.sh"
@@ -24,7 +27,7 @@ after_kmemleak="features.sh link.sh tools.sh"
 run() {
 	local status=0
 	"$top/scripts/guest.sh" -k "$kernel" -n "$1" -t "$2" -a "$3" \
-		env KSFT_MACHINE_SLOW="$slow" make -C selftests run_tests \
+		env KSFT_MACHINE_SLOW="$slow" XSK_MODES="${XSK_MODES:-}" make -C selftests run_tests \
 		TEST_PROGS="$4" kselftest_override_timeout="$limit" 2>&1 |
 		tee "$logs/$1.log" |
 		grep --line-buffered -vE '^# (ok|TAP|1\.\.|overriding|Warning: IPv6 bind)|^make|^# # Totals' ||
@@ -33,7 +36,7 @@ run() {
 }
 
 status=0
-case $kernel in
+case $what in
 stock)
 	log=("$logs/selftests.log")
 	slow=no
@@ -57,13 +60,22 @@ debug)
 	run selftests-debug 4500 kmemleak=off "$(xargs <<<"$others")" || status=$?
 	wait $beside || status=$?
 	;;
+xskxceiver)
+	log=("$logs/xskxceiver.log")
+	kernel=stock
+	slow=no
+	limit=1200
+	tests=xskxceiver.sh
+	say "Running the kernel's AF_XDP test suite (about 1 min a mode; log: ${log[0]#"$top"/})"
+	run xskxceiver 1500 "" "$tests" || status=$?
+	;;
 total)
 	awk '{ passed += $1; failed += $3; skipped += $5 }
 		END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }' \
-		"$logs/selftests-stock.summary" "$logs/selftests-debug.summary"
+		"$logs"/selftests-{stock,xskxceiver,debug}.summary
 	exit 0
 	;;
-*) die "usage: scripts/selftests.sh [stock|debug|total]" ;;
+*) die "usage: scripts/selftests.sh [stock|debug|xskxceiver|total]" ;;
 esac
 
 count() { cat "${log[@]}" | grep -cE "$1" || true; }
@@ -77,6 +89,6 @@ if [ "$finished" -ne "$files" ]; then
 	failed=$((failed + files - finished))
 fi
 printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped" |
-	tee "$logs/selftests-$kernel.summary"
+	tee "$logs/selftests-$what.summary"
 [ "$status" -eq 0 ] && [ "$failed" -eq 0 ] && [ "$skipped" -eq 0 ] && [ "$passed" -gt 0 ] &&
 	[ "$(count '^not ok')" -eq 0 ]
