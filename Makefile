@@ -21,6 +21,7 @@ build_for = $(in_root) make -j$(shell nproc) KDIR=/src/build/linux-$(1) MO=/src/
 
 # Leaves nothing between the sources.
 python := env PYTHONDONTWRITEBYTECODE=1 python3
+cargo := scripts/cargo.sh
 bench = $(in_root) env ACCEL=$(ACCEL) \
 	REVISION="$(shell git describe --always --dirty 2>/dev/null)" $(python) tools/bench/bench.py
 
@@ -110,8 +111,24 @@ build/bench/batch: tools/bench/batch.c | bench-packages
 	@mkdir -p build/bench
 	@$(in_root) gcc -O2 -Wall -Wextra -Werror -o $@ $<
 
+.PHONY: tools
+tools: tools-packages ## Build build/rlo-xsk, a program for AF_XDP sockets
+	$(step) "Building rlo-xsk" "90 s" rlo-xsk $(cargo) build --release --locked
+	@cp build/cargo/target/release/rlo-xsk build/
+
+.PHONY: check-tools
+check-tools: tools-packages ## Check the format and the lints of rlo-xsk, and run its unit tests
+	$(step) "Checking the format of rlo-xsk" "1 s" rlo-xsk-fmt $(cargo) fmt --check
+	$(step) "Checking the lints of rlo-xsk" "30 s" rlo-xsk-clippy \
+		$(cargo) clippy --locked --all-targets -- -D warnings
+	$(step) "Testing rlo-xsk" "60 s" rlo-xsk-test $(cargo) test --locked
+
+.PHONY: tools-packages
+tools-packages: root
+	@scripts/buildroot.sh tools
+
 .PHONY: check
-check: kernel ## Check formatting (rustfmt) and lints (clippy)
+check: kernel check-tools ## Check formatting (rustfmt) and lints (clippy)
 	$(step) "Checking the lints (clippy)" "15 s" clippy \
 		$(call build_for,$(release),clippy) CLIPPY=1 modules
 	$(step) "Checking the format (rustfmt)" "1 s" rustfmt $(in_root) rustfmt --check \
@@ -150,7 +167,8 @@ modules-debug modules-uml modules-native: modules-%:
 
 .PHONY: clean
 clean: ## Remove what was built, keep the build root and the kernel tree
-	rm -rf build/module* build/clippy build/doc build/logs build/selftests build/xskxceiver
+	rm -rf build/module* build/clippy build/doc build/logs build/selftests build/xskxceiver \
+		build/cargo/target build/rlo-xsk
 
 .PHONY: distclean
 distclean: ## Remove everything under build/

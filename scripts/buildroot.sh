@@ -5,9 +5,10 @@
 # toolchain that built this kernel, QEMU, and the tools used inside the guest.
 # The host needs mmdebstrap and nothing else.
 #
-#   scripts/buildroot.sh [bench]
+#   scripts/buildroot.sh [bench|tools]
 #
 #   bench    with the programs of the benchmark
+#   tools    with what builds tools/rlo-xsk
 #
 # Environment:
 #   KERNEL   release to use (e.g. 7.3.4+deb13-cloud-amd64); by default the
@@ -32,6 +33,8 @@ guest=(
 )
 # What the benchmark measures and draws with; 'buildroot.sh bench' installs it.
 bench=(iperf3 netperf python3-matplotlib)
+# What builds tools/rlo-xsk; 'buildroot.sh tools' installs it.
+tools=(cargo libbpf-dev)
 
 # Runs apt-get in the root; services must not be started there.
 apt() {
@@ -96,7 +99,7 @@ install_packages() {
 [ "$(uname -m)" = x86_64 ] || die "only x86-64 machines are supported, this one is $(uname -m)"
 mkdir -p "$build"
 if [ ! -d "$root" ]; then
-	rm -f "$release_file" "$build/root-packages" "$build/root-bench-packages"
+	rm -f "$release_file" "$build/root-packages" "$build"/root-*-packages
 	need_mmdebstrap
 	if [ "$(id -u)" -eq 0 ]; then
 		rm -rf "$root.new"
@@ -127,9 +130,16 @@ fi
 # Last, and only when it changes: later steps depend on this file.
 [ "$(cat "$release_file" 2>/dev/null)" = "$release" ] || printf '%s\n' "$release" >"$release_file"
 
-bench_stamp=$build/root-bench-packages
-if [ "${1:-}" = bench ] && [ "$(cat "$bench_stamp" 2>/dev/null)" != "$wanted ${bench[*]}" ]; then
-	step "Installing the programs of the benchmark into build/root" "60 s" \
-		bench-packages apt install "${bench[@]}"
-	printf '%s\n' "$wanted ${bench[*]}" >"$bench_stamp"
-fi
+# more GROUP WHAT PACKAGE...: packages that only some targets need.
+more() {
+	local stamp=$build/root-$1-packages what=$2 group=$1
+	shift 2
+	[ "$(cat "$stamp" 2>/dev/null)" != "$wanted $*" ] || return 0
+	step "Installing $what into build/root" "60 s" "$group-packages" apt install "$@"
+	printf '%s\n' "$wanted $*" >"$stamp"
+}
+
+case ${1:-} in
+bench) more bench "the programs of the benchmark" "${bench[@]}" ;;
+tools) more tools "what builds tools/rlo-xsk" "${tools[@]}" ;;
+esac
