@@ -37,12 +37,19 @@ pub enum Command {
     Send(Send),
     /// Receives frames and checks them, until the sender says that it is done
     Recv(Recv),
+    /// Sends back what 'ping' sends
+    Pong(Pong),
+    /// Sends a frame, waits for it to come back, and measures how long that took
+    Ping(Ping),
 }
 
 impl Command {
     pub fn common(&self) -> &Common {
         match self {
-            Self::Send(Send { common, .. }) | Self::Recv(Recv { common, .. }) => common,
+            Self::Send(Send { common, .. })
+            | Self::Recv(Recv { common, .. })
+            | Self::Pong(Pong { common, .. })
+            | Self::Ping(Ping { common, .. }) => common,
         }
     }
 }
@@ -236,6 +243,38 @@ pub struct Recv {
     pub latency: bool,
 }
 
+#[derive(Debug, Args)]
+pub struct Pong {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub until: Until,
+}
+
+#[derive(Debug, Args)]
+pub struct Ping {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub until: Until,
+    #[command(flatten)]
+    pub shape: Shape,
+    #[command(flatten)]
+    pub verify: Verify,
+
+    /// The queue gives back what it is given: there is no 'pong'
+    #[arg(long = "self", conflicts_with = "pair")]
+    pub own: bool,
+
+    /// 'pong' is on the other queue of the pair (the default)
+    #[arg(long)]
+    pub pair: bool,
+
+    /// How long to wait for a frame to come back
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    pub timeout: Duration,
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
         .parse()
@@ -364,5 +403,6 @@ mod tests {
             "rlo-xsk send -i x --verify full --no-verify",
             "cannot be used with",
         );
+        assert_refused("rlo-xsk ping -i x --self --pair", "cannot be used with");
     }
 }

@@ -86,6 +86,10 @@ impl Checker {
             sequence,
             sent,
         } = header;
+        if !matches!(kind, Kind::Data | Kind::End) {
+            self.found.foreign += 1;
+            return;
+        }
         self.received += u64::from(kind == Kind::Data);
         if self.level == Level::Full && checked && !frame::content_is_good(frame, sequence) {
             self.found.corrupt += 1;

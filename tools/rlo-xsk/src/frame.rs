@@ -33,6 +33,8 @@ pub enum Kind {
     Data = 1,
     /// The last of a stream; its sequence number says how many there were before it.
     End = 2,
+    Ping = 3,
+    Pong = 4,
 }
 
 /// What bytes 16 to 23 hold, in one number: receivers compare it at once.
@@ -109,6 +111,25 @@ fn fill(frame: &mut [u8], sequence: u64) {
     frame[end..].copy_from_slice(&crc.to_le_bytes());
 }
 
+/// Makes a ping a pong, on its way back; false if it is not a ping.
+pub fn answer(frame: &mut [u8]) -> bool {
+    let Ok(header) = parse(frame) else {
+        return false;
+    };
+    if header.kind != Kind::Ping {
+        return false;
+    }
+    let (destination, rest) = frame.split_at_mut(6);
+    destination.swap_with_slice(&mut rest[..6]);
+    frame[18] = Kind::Pong as u8;
+    if header.checked {
+        let end = frame.len() - CRC;
+        let crc = crc(frame);
+        frame[end..].copy_from_slice(&crc.to_le_bytes());
+    }
+    true
+}
+
 /// The header of a frame of ours.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Header {
@@ -140,6 +161,8 @@ pub fn parse(frame: &[u8]) -> Result<Header, Fault> {
     let kind = match (first >> 16) as u8 {
         1 => Kind::Data,
         2 => Kind::End,
+        3 => Kind::Ping,
+        4 => Kind::Pong,
         _ => return Err(Fault::Corrupt),
     };
     let header = Header {
@@ -281,6 +304,23 @@ mod tests {
             Expected::new(false, 1).sequence(&second),
             Some(0x0102_0304_0506_0708)
         );
+    }
+
+    #[test]
+    fn a_ping_is_answered_once() {
+        let mut frame = vec![0; 64];
+        WRITER.special(&mut frame, Kind::Ping, 3, 4);
+        let source = frame[6..12].to_vec();
+        assert!(answer(&mut frame));
+        assert_eq!(frame[..6], source);
+        let header = parse(&frame).expect("still a frame of ours");
+        assert_eq!(
+            (header.kind, header.sequence, header.sent),
+            (Kind::Pong, 3, 4)
+        );
+        assert!(content_is_good(&frame, 3));
+        assert!(!answer(&mut frame));
+        assert!(!answer(&mut [0; 64]));
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl Default for Tracker {
 
 impl Tracker {
     /// The stream begins with 0, even if that does not arrive.
-    fn begin(&mut self) {
+    pub fn begin(&mut self) {
         (self.first, self.next) = (Some(0), 0);
     }
 

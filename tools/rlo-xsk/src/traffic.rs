@@ -3,24 +3,30 @@
 //! The subcommands: what goes over the sockets.
 
 use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
 use crate::args::{self, Command, Common, Level};
 use crate::check::Checker;
+use crate::clock;
 use crate::device::Device;
-use crate::frame::{Kind, MIN_SIZE, Writer};
+use crate::frame::{self, Kind, MIN_SIZE, Writer};
+use crate::pace::Pacer;
 use crate::program::Program;
-use crate::report::{Latency, Report, Socket};
+use crate::report::{self, Latency, Report, Socket};
 use crate::run::{Run, pin};
 use crate::sender::{NAP, Sender, drain, stream};
+use crate::sequence::Tracker;
 use crate::xsk::Port;
 
 pub fn run(command: &Command) -> Result<Report> {
     match command {
         Command::Send(args) => send(args),
         Command::Recv(args) => recv(args),
+        Command::Pong(args) => pong(args),
+        Command::Ping(args) => ping(args),
     }
 }
 
@@ -185,6 +191,159 @@ fn recv(args: &args::Recv) -> Result<Report> {
         found: Some(found),
         latency_ns: checker.latency.as_ref().and_then(Latency::of),
         ok: report.ok && found.ok() && !too_few,
+        ..report
+    })
+}
+
+fn pong(args: &args::Pong) -> Result<Report> {
+    let args::Pong { common, until } = args;
+    let run = Run::new()?;
+    let (mut port, _program) = open(common, true)?;
+    let count = until.count.unwrap_or(u64::MAX);
+
+    let (mut received, mut sent) = (0, 0);
+    let mut elapsed = Duration::ZERO;
+    let result = run.supervise(until.seconds, common.quiet, || {
+        pin(common.cpus.first())?;
+        let start = Instant::now();
+        while sent < count && !run.stopped() {
+            let (came, went) = port.reflect(common.batch, frame::answer);
+            port.kick()?;
+            received += u64::from(came);
+            sent += u64::from(went);
+            run.packets.store(sent, Relaxed);
+            if came == 0 && !common.spin && common.busy_poll.is_none() {
+                port.wait_rx(NAP)?;
+            }
+        }
+        elapsed = start.elapsed();
+        drain(&mut port)
+    });
+    let pending = u64::from(port.in_flight());
+    let mut report = report("pong", common, &port, result)?;
+    report.measured(sent, elapsed);
+    Ok(Report {
+        sent: Some(sent),
+        pending: Some(pending),
+        received: Some(received),
+        ok: report.ok && pending == 0,
+        ..report
+    })
+}
+
+fn ping(args: &args::Ping) -> Result<Report> {
+    let args::Ping {
+        common,
+        until,
+        shape,
+        verify,
+        own,
+        pair: _,
+        timeout,
+    } = args;
+    let run = Run::new()?;
+    let (mut port, _program) = open(common, true)?;
+    let level = verify.level(Level::Full);
+    let writer = Writer {
+        stream: stream(),
+        checked: level == Level::Full,
+    };
+    let count = until.count.unwrap_or(u64::MAX);
+    let wanted = if *own { Kind::Ping } else { Kind::Pong };
+
+    let mut tracker = Tracker::default();
+    tracker.begin();
+    let (mut latency, mut found) = (report::histogram(), report::Found::default());
+    let (mut sent, mut received, mut elapsed) = (0, 0, Duration::ZERO);
+    let result = run.supervise(until.seconds, common.quiet, || {
+        pin(common.cpus.first())?;
+        let start = Instant::now();
+        let mut pacer = shape.rate.map(|rate| Pacer::new(rate, Duration::ZERO));
+        while sent < count && !run.stopped() {
+            if let Some(pacer) = &mut pacer {
+                if pacer.due(start.elapsed()) == 0 {
+                    thread::sleep(pacer.pause(start.elapsed()).min(NAP));
+                    continue;
+                }
+                pacer.sent(1);
+            }
+            port.reclaim();
+            let begin = clock::now();
+            let went = port.send(1, shape.size, |frame| {
+                writer.special(frame, Kind::Ping, sent, begin)
+            });
+            port.kick_tx()?;
+            if went == 0 {
+                // Earlier ones were not taken yet.
+                port.wait_tx(NAP)?;
+                continue;
+            }
+            let mut back = false;
+            while !back && !run.stopped() {
+                let came = port.receive(common.batch, |frame| {
+                    let now = clock::now();
+                    let header = match frame::parse(frame) {
+                        Ok(header) if header.kind == wanted && header.stream == writer.stream => {
+                            header
+                        }
+                        Err(frame::Fault::Corrupt) => return found.corrupt += 1,
+                        _ => return found.foreign += 1,
+                    };
+                    if writer.checked && !frame::content_is_good(frame, header.sequence) {
+                        return found.corrupt += 1;
+                    }
+                    received += 1;
+                    tracker.see(header.sequence);
+                    latency.saturating_record(now.saturating_sub(header.sent));
+                    back |= header.sequence == sent;
+                });
+                if came > 0 {
+                    continue;
+                }
+                if clock::now() - begin > timeout.as_nanos() as u64 {
+                    break;
+                }
+                port.kick()?;
+                if !common.spin && common.busy_poll.is_none() {
+                    port.wait_rx((*timeout).min(NAP))?;
+                }
+            }
+            if !back && run.stopped() {
+                // Not waited for long enough to be lost.
+                break;
+            }
+            sent += 1;
+            run.packets.store(received, Relaxed);
+        }
+        elapsed = start.elapsed();
+        Ok(())
+    });
+    if level != Level::None {
+        tracker.end(sent);
+    }
+    found = report::Found {
+        first: tracker.first(),
+        lost: tracker.lost(),
+        duplicated: tracker.duplicated,
+        reordered: tracker.reordered,
+        ..found
+    };
+    if sent > 0 && received == 0 && result.is_ok() {
+        eprintln!(
+            "nothing came back to {}: is there a 'pong' on the other queue of the pair, or is \
+             --self meant?",
+            port.device()
+        );
+    }
+    let mut report = report("ping", common, &port, result)?;
+    report.measured(received, elapsed);
+    Ok(Report {
+        size: Some(shape.size),
+        sent: Some(sent),
+        received: Some(received),
+        found: Some(found),
+        latency_ns: Latency::of(&latency),
+        ok: report.ok && found.ok(),
         ..report
     })
 }

@@ -253,16 +253,21 @@ impl Port {
     /// Takes back what was sent; says how many.
     #[inline]
     pub fn reclaim(&mut self) -> u32 {
-        if self.in_flight == 0 {
+        Self::reclaim_to(&mut self.queue, &mut self.in_flight, &mut self.spare)
+    }
+
+    #[inline]
+    fn reclaim_to(queue: &mut DeviceQueue, in_flight: &mut u32, chunks: &mut Vec<u64>) -> u32 {
+        if *in_flight == 0 {
             return 0;
         }
-        let mut done = self.queue.complete(self.in_flight);
+        let mut done = queue.complete(*in_flight);
         let count = done.capacity();
         while let Some(address) = done.read() {
-            self.spare.push(chunk(address));
+            chunks.push(chunk(address));
         }
         done.release();
-        self.in_flight -= count;
+        *in_flight -= count;
         count
     }
 
@@ -289,6 +294,35 @@ impl Port {
         packets.release();
         slots.commit();
         count
+    }
+
+    /// Sends those packets that came back for which `turn` says so; says how many came and how
+    /// many went.
+    #[inline]
+    pub fn reflect(&mut self, most: u32, mut turn: impl FnMut(&mut [u8]) -> bool) -> (u32, u32) {
+        Self::reclaim_to(&mut self.queue, &mut self.in_flight, &mut self.idle);
+        self.refill();
+        // No more than can be sent: what is received has to go somewhere.
+        let mut slots = self.tx.transmit(most);
+        let mut packets = self.rx.receive(slots.capacity());
+        let (count, mut turned) = (packets.capacity(), 0);
+        while let Some(packet) = packets.read() {
+            // SAFETY: The chunk was read from a ring, goes into one that is committed later or
+            // to `idle`, and `turn` has it alone.
+            if turn(unsafe { Self::bytes(&self.memory, packet.addr, packet.len) }) {
+                slots.insert_once(XdpDesc {
+                    options: 0,
+                    ..packet
+                });
+                turned += 1;
+            } else {
+                self.idle.push(chunk(packet.addr));
+            }
+        }
+        packets.release();
+        slots.commit();
+        self.in_flight += turned;
+        (count, turned)
     }
 
     /// Gives the kernel chunks to receive into.
@@ -329,6 +363,17 @@ impl Port {
         self.wakeups.rx += 1;
         let result = rustix::net::recv(self.as_fd(), &mut [0u8; 0][..], RecvFlags::DONTWAIT);
         self.woken(result.map(drop))
+    }
+
+    /// Does both. A busy poll for one is one for the other.
+    #[inline]
+    pub fn kick(&mut self) -> Result<()> {
+        self.kick_tx()?;
+        if self.options.busy_poll.is_some() && self.in_flight > 0 {
+            Ok(())
+        } else {
+            self.kick_rx()
+        }
     }
 
     fn woken(&mut self, result: Result<(), Errno>) -> Result<()> {
