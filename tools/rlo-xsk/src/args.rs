@@ -41,6 +41,8 @@ pub enum Command {
     Pong(Pong),
     /// Sends a frame, waits for it to come back, and measures how long that took
     Ping(Ping),
+    /// Measures how many packets a second go from a socket to another, in one process
+    Bench(Bench),
 }
 
 impl Command {
@@ -49,7 +51,8 @@ impl Command {
             Self::Send(Send { common, .. })
             | Self::Recv(Recv { common, .. })
             | Self::Pong(Pong { common, .. })
-            | Self::Ping(Ping { common, .. }) => common,
+            | Self::Ping(Ping { common, .. })
+            | Self::Bench(Bench { common, .. }) => common,
         }
     }
 }
@@ -275,6 +278,42 @@ pub struct Ping {
     pub timeout: Duration,
 }
 
+#[derive(Debug, Args)]
+pub struct Bench {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub until: Until,
+    #[command(flatten)]
+    pub shape: Shape,
+    #[command(flatten)]
+    pub verify: Verify,
+
+    /// One socket sends to itself (the default)
+    #[arg(long = "self", conflicts_with_all = ["pair", "peer_interface"])]
+    pub own: bool,
+
+    /// A socket sends to one on the other queue of the pair, each in a thread of its own
+    #[arg(long)]
+    pub pair: bool,
+
+    /// A socket sends to one on this device, as over a pair of veth
+    #[arg(long, value_name = "INTERFACE", conflicts_with = "pair")]
+    pub peer_interface: Option<String>,
+
+    /// Both sockets in one thread, by turns
+    #[arg(long)]
+    pub one_thread: bool,
+
+    /// How many packets may be under way [default: 512 in copy mode, else as many as have room]
+    #[arg(long, value_name = "PACKETS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub window: Option<u64>,
+
+    /// How many packets go before the measurement
+    #[arg(long, value_name = "PACKETS", default_value_t = 100_000)]
+    pub warmup: u64,
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
         .parse()
@@ -403,6 +442,7 @@ mod tests {
             "rlo-xsk send -i x --verify full --no-verify",
             "cannot be used with",
         );
+        assert_refused("rlo-xsk bench -i x --self --pair", "cannot be used with");
         assert_refused("rlo-xsk ping -i x --self --pair", "cannot be used with");
     }
 }

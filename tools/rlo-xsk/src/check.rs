@@ -41,6 +41,14 @@ impl Checker {
         }
     }
 
+    /// Expects the frames of one stream, from its first one on.
+    pub fn of_stream(level: Level, checked: bool, stream: u32) -> Self {
+        let mut checker = Self::new(level, false);
+        checker.begin(checked, stream);
+        checker.tracker.begin();
+        checker
+    }
+
     fn begin(&mut self, checked: bool, stream: u32) {
         self.found = self.found();
         self.tracker = Tracker::default();
@@ -115,7 +123,7 @@ impl Checker {
     }
 
     /// No more comes: frames up to `total` that did not come are lost.
-    fn end(&mut self, total: u64) {
+    pub fn end(&mut self, total: u64) {
         if self.level != Level::None {
             self.tracker.end(total);
         }
@@ -255,6 +263,17 @@ mod tests {
         let mut checker = Checker::new(Level::Full, false);
         checker.see(&end(FIRST, 10));
         assert_eq!(checker.found().lost, 10);
+        let mut checker = Checker::of_stream(Level::Sequence, false, 3);
+        checker.see(&data(BARE, 4));
+        checker.end(6);
+        assert_eq!(
+            checker.found(),
+            Found {
+                first: Some(0),
+                lost: 5,
+                ..Found::default()
+            }
+        );
     }
 
     #[test]

@@ -41,6 +41,14 @@ impl Device {
         })
     }
 
+    /// Another queue of the same device.
+    pub fn with_queue(&self, queue: u32) -> Self {
+        Self {
+            queue,
+            ..self.clone()
+        }
+    }
+
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -222,6 +230,6 @@ mod tests {
             &["no-such-device", "ip link"],
         );
         let lo = Device::find("lo", 0).expect("every namespace has one");
-        assert_eq!(lo.to_string(), "queue 0 of lo");
+        assert_eq!(lo.with_queue(2).to_string(), "queue 2 of lo");
     }
 }

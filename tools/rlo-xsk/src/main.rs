@@ -8,6 +8,7 @@
 #![deny(unsafe_code)]
 
 mod args;
+mod bench;
 mod check;
 mod clock;
 mod device;

@@ -19,6 +19,10 @@ pub struct Report {
     pub command: &'static str,
     pub interface: String,
     pub queue: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer_interface: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer_queue: Option<u32>,
     /// "zero-copy" or "copy": what the kernel gave.
     pub mode: &'static str,
     pub need_wakeup: bool,
@@ -27,6 +31,7 @@ pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u32>,
     pub seconds: f64,
+    /// What the figures below are of: without what went as a warm-up.
     pub packets: u64,
     pub packets_per_second: f64,
     pub ns_per_packet: f64,
@@ -170,6 +175,10 @@ impl Report {
 
     pub fn text(&self) -> String {
         let mut text = format!("{} {} queue {}", self.command, self.interface, self.queue);
+        if let Some(queue) = self.peer_queue {
+            let peer = self.peer_interface.as_ref().unwrap_or(&self.interface);
+            let _ = write!(text, " to {peer} queue {queue}");
+        }
         let _ = write!(
             text,
             ", {}: {} packets in {:.3} s, {:.0} a second, {:.1} ns each",
@@ -306,6 +315,8 @@ mod tests {
         let mut histogram = histogram();
         histogram.saturating_record(7);
         let report = Report {
+            peer_interface: Some("y".into()),
+            peer_queue: Some(1),
             size: Some(64),
             sent: Some(1),
             pending: Some(0),
@@ -343,6 +354,8 @@ mod tests {
                 "ok",
                 "packets",
                 "packets_per_second",
+                "peer_interface",
+                "peer_queue",
                 "pending",
                 "queue",
                 "received",

@@ -13,16 +13,21 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+/// How long the first packets may take, where a run begins with them.
+const WARM_UP: Duration = Duration::from_secs(10);
+
 /// What the threads of a run tell each other.
 pub struct Run {
     stop: Arc<AtomicBool>,
     /// Packets so far, for the progress.
     pub packets: AtomicU64,
+    /// What counts has begun.
+    pub warm: AtomicBool,
 }
 
 impl Run {
     /// From now on SIGINT and SIGTERM end the run.
-    pub fn new() -> Result<Self> {
+    pub fn new(warm: bool) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             flag::register(signal, Arc::clone(&stop))?;
@@ -30,12 +35,17 @@ impl Run {
         Ok(Self {
             stop,
             packets: AtomicU64::new(0),
+            warm: AtomicBool::new(warm),
         })
     }
 
     #[inline]
     pub fn stopped(&self) -> bool {
         self.stop.load(Relaxed)
+    }
+
+    pub fn stop(&self) {
+        self.stop.store(true, Relaxed);
     }
 
     /// Does the work in a thread, ends it after `limit`, and shows its progress.
@@ -54,12 +64,20 @@ impl Run {
                 result
             });
             let start = Instant::now();
-            let (mut shown, mut before) = (start, 0);
+            let (mut began, mut shown, mut before) = (None, start, 0);
             while !done.load(Relaxed) {
                 thread::park_timeout(Duration::from_millis(50));
                 let now = Instant::now();
-                if limit.is_some_and(|limit| now - start >= limit) {
-                    self.stop.store(true, Relaxed);
+                let late = now - start > WARM_UP;
+                if self.warm.load(Relaxed) || late {
+                    let began = *began.get_or_insert(now);
+                    if limit.is_some_and(|limit| now - began >= limit) {
+                        self.stop();
+                    }
+                }
+                // Nor will anything come later.
+                if late && !self.warm.load(Relaxed) && self.packets.load(Relaxed) == 0 {
+                    self.stop();
                 }
                 if !quiet && now - shown >= Duration::from_secs(1) {
                     let packets = self.packets.load(Relaxed);
@@ -96,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_run_ends_by_itself() {
-        let run = Run::new().expect("signals can be caught");
+        let run = Run::new(true).expect("signals can be caught");
         assert_eq!(run.supervise(None, true, || Ok(7)).expect("it works"), 7);
         assert!(!run.stopped());
         assert!(
@@ -107,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_run_ends_in_time() {
-        let run = Run::new().expect("signals can be caught");
+        let run = Run::new(true).expect("signals can be caught");
         let start = Instant::now();
         let limit = Duration::from_millis(100);
         run.supervise(Some(limit), true, || {

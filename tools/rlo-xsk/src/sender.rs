@@ -16,7 +16,7 @@ use crate::xsk::Port;
 /// How long a thread sleeps before it looks whether the run has ended.
 pub const NAP: Duration = Duration::from_millis(100);
 /// How long to wait, at the end, for what is still on its way.
-const LAST: Duration = Duration::from_secs(1);
+pub const LAST: Duration = Duration::from_secs(1);
 
 /// A number for a stream that no other one has had lately.
 pub fn stream() -> u32 {

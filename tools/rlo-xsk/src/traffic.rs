@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::args::{self, Command, Common, Level};
+use crate::bench::bench;
 use crate::check::Checker;
 use crate::clock;
 use crate::device::Device;
@@ -27,24 +28,33 @@ pub fn run(command: &Command) -> Result<Report> {
         Command::Recv(args) => recv(args),
         Command::Pong(args) => pong(args),
         Command::Ping(args) => ping(args),
+        Command::Bench(args) => bench(args),
     }
 }
 
 /// Opens the socket that the options are about, and its program if it is to receive.
 fn open(common: &Common, receives: bool) -> Result<(Port, Option<Program>)> {
     let device = Device::find(&common.interface, common.queue)?;
+    open_on(&device, common, receives)
+}
+
+pub fn open_on(
+    device: &Device,
+    common: &Common,
+    receives: bool,
+) -> Result<(Port, Option<Program>)> {
     let mut program = match receives {
-        true => Some(Program::attach(&device, &common.program_options())?),
+        true => Some(Program::attach(device, &common.program_options())?),
         false => None,
     };
-    let port = Port::open(&device, common.socket_options())?;
+    let port = Port::open(device, common.socket_options())?;
     if let Some(program) = &mut program {
         program.redirect_to(&port)?;
     }
     Ok((port, program))
 }
 
-fn report(
+pub fn report(
     command: &'static str,
     common: &Common,
     port: &Port,
@@ -76,7 +86,7 @@ fn send(args: &args::Send) -> Result<Report> {
         shape,
         verify,
     } = args;
-    let run = Run::new()?;
+    let run = Run::new(true)?;
     let (mut port, _) = open(common, false)?;
     let writer = Writer {
         stream: stream(),
@@ -130,7 +140,7 @@ fn send(args: &args::Send) -> Result<Report> {
 
 /// Receives a batch, or waits for one; says how many came.
 #[inline]
-fn receive(port: &mut Port, common: &Common, checker: &mut Checker) -> Result<u32> {
+pub fn receive(port: &mut Port, common: &Common, checker: &mut Checker) -> Result<u32> {
     let count = port.receive(common.batch, |frame| checker.see(frame));
     port.kick_rx()?;
     if count == 0 && !common.spin && common.busy_poll.is_none() {
@@ -147,7 +157,7 @@ fn recv(args: &args::Recv) -> Result<Report> {
         keep,
         latency,
     } = args;
-    let run = Run::new()?;
+    let run = Run::new(true)?;
     let (mut port, _program) = open(common, true)?;
     let count = until.count.unwrap_or(u64::MAX);
     let mut checker = Checker::new(verify.level(Level::Full), *latency);
@@ -197,7 +207,7 @@ fn recv(args: &args::Recv) -> Result<Report> {
 
 fn pong(args: &args::Pong) -> Result<Report> {
     let args::Pong { common, until } = args;
-    let run = Run::new()?;
+    let run = Run::new(true)?;
     let (mut port, _program) = open(common, true)?;
     let count = until.count.unwrap_or(u64::MAX);
 
@@ -241,7 +251,7 @@ fn ping(args: &args::Ping) -> Result<Report> {
         pair: _,
         timeout,
     } = args;
-    let run = Run::new()?;
+    let run = Run::new(true)?;
     let (mut port, _program) = open(common, true)?;
     let level = verify.level(Level::Full);
     let writer = Writer {

@@ -34,7 +34,7 @@ const HEADROOM: u32 = 256;
 pub const MAX_SIZE: u32 = CHUNK - HEADROOM;
 
 /// How many chunks wait for packets to come, and how many can be on their way out.
-const CHUNKS: u32 = 2048;
+pub const CHUNKS: u32 = 2048;
 
 /// Twice as much as is ever in it: the kernel may be late in saying what it took.
 const FILL_RING: u32 = 2 * CHUNKS;
