@@ -18,7 +18,6 @@ use netdev::{
         Buff,
         Context,
         Counter,
-        FrameBuff,
         Operations,
         Packet,
         Poll,
@@ -60,7 +59,7 @@ fn receive(context: &Context<'_, Loopback>, budget: usize) -> usize {
     for done in 0..budget {
         match context.next() {
             Some(Packet::Skb(skb)) => receive_skb(context, skb),
-            Some(Packet::Frame(frame)) => receive_frame(context, frame),
+            Some(Packet::Frame(frame)) => decide_or_drop(context, frame),
             Some(Packet::Returned(frame)) => pass(context, frame, None),
             None => return done,
         }
@@ -77,11 +76,6 @@ fn receive_skb<'p>(context: &Context<'p, Loopback>, skb: RingSkb<'p>) {
         Ok(buff) => decide_or_drop(context, buff),
         Err(_) => context.count(Counter::Errors, 1),
     }
-}
-
-/// Handles a frame of another device's program.
-fn receive_frame<'p>(context: &Context<'p, Loopback>, frame: FrameBuff<'p>) {
-    decide_or_drop(context, frame);
 }
 
 /// Hands a packet to the stack.

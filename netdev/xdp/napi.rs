@@ -120,12 +120,6 @@ pub struct Context<'p, T> {
 }
 
 impl<'p, T> Context<'p, T> {
-    /// The device.
-    #[inline]
-    pub fn dev(&self) -> &'p Device<T> {
-        self.dev
-    }
-
     /// The attached program.
     #[inline]
     pub fn program(&self) -> Option<Program<'p>> {
