@@ -127,7 +127,7 @@ in_ns python3 -c '
 import socket
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 sock.bind(("0.0.0.0", 7000))
-sock.settimeout(8)
+sock.settimeout(60)
 got = []
 try:
     while True:
