@@ -4,7 +4,7 @@
 //!
 //! A pool is bound to a queue and has two sides, each with one owner: [`TxPool`] takes descriptors
 //! off the TX rings and completes them, [`RxPool`] takes empty frames off the fill ring. A frame
-//! that is received is an [`XskBuff`](crate::xdp::XskBuff), which is in one place at a time.
+//! that is received is an [`XskBuff`], which is in one place at a time.
 //!
 //! User space can write to its frames at any time, and to the rings, too. Descriptors are copied
 //! and checked by the core before they are seen here; data is read once and never relied on.
