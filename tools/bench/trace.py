@@ -41,7 +41,7 @@ def symbols():
     found = []
     for line in (OUT / "trace-symbols").read_text().splitlines():
         address, kind, name = line.split()[:3]
-        if kind in "tTwW" and not name.startswith("__pfx_"):
+        if kind in "tTwW" and not name.startswith(("__pfx_", ".L")):
             found.append((int(address, 16), name))
     found.sort()
     return [address for address, _ in found], [name for _, name in found]
