@@ -90,7 +90,7 @@ kunit-debug: modules-debug ## Run the KUnit suites on the debug kernel in QEMU
 	@scripts/kunit.sh debug
 
 .PHONY: bench
-bench: modules build/bench/batch $(if $(QUICK),,modules-native) ## Measure beside lo, with a report in build/bench/ (25 min; QUICK=1: 3 min)
+bench: modules tools build/bench/batch $(if $(QUICK),,modules-native) ## Measure beside lo, with a report in build/bench/ (25 min; QUICK=1: 3 min)
 	@$(bench) run $(if $(QUICK),--quick) $(addprefix --part ,$(PART))
 
 .PHONY: bench-compare
@@ -109,7 +109,7 @@ bench-packages: root
 
 build/bench/batch: tools/bench/batch.c | bench-packages
 	@mkdir -p build/bench
-	@$(in_root) gcc -O2 -Wall -Wextra -Werror -o $@ $<
+	@$(in_root) gcc -O2 -pthread -Wall -Wextra -Werror -o $@ $<
 
 .PHONY: tools
 tools: tools-packages ## Build build/rlo-xsk, a program for AF_XDP sockets

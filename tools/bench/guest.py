@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0
 """Measures in the guest. bench.py boots the guests and collects what this prints.
 
-    guest.py cost|wall|scaling|native|trace [--quick]
+    guest.py cost|wall|xdp-cost|xdp-wall|scaling|native|trace [--quick]
 
 A line that begins with "@ " is JSON for bench.py: the number of samples to come,
 or a sample. Everything else is for the log.
 """
 
 import argparse
+import collections
 import contextlib
 import ctypes
 import json
@@ -24,7 +25,7 @@ import time
 from results import LO, RLO
 
 # What stands beside the devices that are compared.
-VETH, UNIX = "veth", "AF_UNIX"
+VETH, UNIX, MEMORY = "veth", "AF_UNIX", "memory"
 DEVICE = {LO: "lo", RLO: "rlo0", VETH: "veth0"}
 # The address that traffic goes to.
 ADDRESS = {
@@ -44,6 +45,22 @@ BIG_TCP = 8 * 65535
 CLONE_NEWNET = 0x40000000
 MODULE = "build/module/rust_loopback.ko"
 PROGRAM = "build/bench/batch"
+XSK = "build/rlo-xsk"
+XSK_MTU = 3498
+PAIR_DEVICE = "rlo1"  # its queues are a pair
+BUSY_DEVICE = "rlo2"  # as well, and its interrupts wait for busy polls
+# How rlo-xsk sends on one thread, and on two.
+SELF = {
+    LO: ("lo", "--self", "--skb-mode"),
+    RLO: (DEVICE[RLO], "--self"),
+    VETH: (DEVICE[VETH], "--peer-interface", "veth1", "--one-thread"),
+}
+PAIR = {
+    RLO: (PAIR_DEVICE, "--pair"),
+    VETH: (DEVICE[VETH], "--peer-interface", "veth1"),
+}
+
+Work = collections.namedtuple("Work", "name unit devices measure arguments better", defaults=("less",))
 
 
 class Failed(Exception):
@@ -108,13 +125,23 @@ def set_up(module, veth):
 
 
 @contextlib.contextmanager
-def server(*command, port):
-    """Runs a server until the block ends; the block begins when it listens."""
+def running(command):
+    """Runs a program until the block ends."""
     process = subprocess.Popen(
         [str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    namespace = command[:4] if command[0] == "ip" else ()
     try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextlib.contextmanager
+def server(*command, port):
+    """Runs a server until the block ends; the block begins when it listens."""
+    namespace = command[:4] if command[0] == "ip" else ()
+    with running(command):
         for _ in range(200):
             if f":{port} " in run(*namespace, "ss", "-Hlnt"):
                 break
@@ -122,9 +149,6 @@ def server(*command, port):
         else:
             raise Failed(f"{' '.join(map(str, command))} does not listen on port {port}")
         yield
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def servers(references):
@@ -219,14 +243,15 @@ def iperf3(reference, *options, family=IPV4):
     return report
 
 
-def netperf(reference, test, length, family=IPV4):
+def netperf(reference, test, length, family=IPV4, size=1):
     """Runs netperf for so many seconds, or transactions or bytes if negative; returns its figures."""
-    fields = "THROUGHPUT"
+    options = ("-k", "THROUGHPUT", "-m", 65536)
     if test.endswith("_RR"):
-        fields = "TRANSACTION_RATE,MEAN_LATENCY,P99_LATENCY"
+        fields = "TRANSACTION_RATE,MEAN_LATENCY,P50_LATENCY,P99_LATENCY"
+        options = ("-k", fields, "-r", f"{size},{size}")
     output = run(
         *("netperf", "-6" if family else "-4", "-H", ADDRESS[reference][family], "-t", test),
-        *("-l", length, "--", "-k", fields, *(("-m", 65536) if fields == "THROUGHPUT" else ())),
+        *("-l", length, "--", *options),
     )
     return {
         name: float(value)
@@ -234,11 +259,48 @@ def netperf(reference, test, length, family=IPV4):
     }
 
 
-def batch(reference, mode, size, count, rounds, family=IPV4):
-    """Runs the program batch; returns seconds and datagrams."""
-    address = "-" if reference == UNIX else ADDRESS[reference][family]
-    nanoseconds, datagrams = run(PROGRAM, mode, address, size, count, rounds).split()
-    return int(nanoseconds) / 1e9, int(datagrams)
+def batch(reference, mode, size, count, rounds, family=IPV4, cpus=1):
+    """Runs the program batch; returns seconds and packets."""
+    mode = {UNIX: "unix", MEMORY: "memory"}.get(reference, mode)
+    address = ADDRESS[reference][family] if reference in ADDRESS else "-"
+    nanoseconds, packets = run(PROGRAM, mode, address, size, count, rounds, cpus).split()
+    return int(nanoseconds) / 1e9, int(packets)
+
+
+def batch_cost(*arguments):
+    """Instructions for each packet of the program batch."""
+    seconds, packets = batch(*arguments)
+    return seconds * 1e9 / packets, None
+
+
+def xsk(command, device, *options):
+    """The command that runs rlo-xsk."""
+    return (XSK, command, "-i", device, "--quiet", "--json", *options)
+
+
+def xsk_bench(ends, copying, size, *options):
+    """Runs 'rlo-xsk bench'; returns its report."""
+    command = xsk("bench", *ends, copying, "--size", size, "--no-verify", *options)
+    return json.loads(run(*command))
+
+
+def take_samples(workloads, numbers, after=lambda: None):
+    """Takes the samples of workloads, those of each by turns of its devices."""
+    for name, unit, devices, measure, arguments, better in workloads:
+        for number in numbers:
+            for device in devices:
+                value, raw = measure(device, *arguments)
+                # Several figures of one run have names.
+                figures = value.items() if isinstance(value, dict) else [("", value)]
+                for i, (figure, value) in enumerate(figures):
+                    title = ", ".join(filter(None, (name, figure)))
+                    sample(title, unit, device, value, number, raw, better, step=i == 0)
+        after()
+
+
+def samples_of(workloads, rounds):
+    """How many samples that are."""
+    return sum(len(work.devices) for work in workloads) * rounds
 
 
 # --- Deterministic cost ---------------------------------------------------
@@ -257,11 +319,6 @@ def cost(options):
         seconds, count, raw = pktgen.run(reference, size, 8000 * scale)
         return seconds * 1e9 / count, raw
 
-    def by_batch(reference, mode, size, count, repeat, family=IPV4):
-        mode = "unix" if reference == UNIX else mode
-        seconds, datagrams = batch(reference, mode, size, count, repeat * scale, family)
-        return seconds * 1e9 / datagrams, None
-
     # What a connection costs depends a little on where its sockets lie: the
     # median of several is a sample.
     def by_request(reference, family=IPV4):
@@ -277,42 +334,37 @@ def cost(options):
 
     per_packet, per_kib = "instructions/packet", "instructions/KiB"
     batches = (LO, RLO, UNIX)
+    repeat = 250 * scale
     workloads = [
-        ("pktgen, 64 B", per_packet, references, by_pktgen, (64,)),
-        ("pktgen, 1500 B", per_packet, references, by_pktgen, (1500,)),
-        ("UDP, 64 B, IPv4", per_packet, batches, by_batch, ("udp", 64, BATCH, 250)),
-        ("UDP, 1400 B, IPv4", per_packet, batches, by_batch, ("udp", 1400, BATCH, 250)),
-        ("UDP, 64 B, IPv6", per_packet, (LO, RLO), by_batch, ("udp", 64, BATCH, 250, IPV6)),
-        (
+        Work("pktgen, 64 B", per_packet, references, by_pktgen, (64,)),
+        Work("pktgen, 1500 B", per_packet, references, by_pktgen, (1500,)),
+        Work("UDP, 64 B, IPv4", per_packet, batches, batch_cost, ("udp", 64, BATCH, repeat)),
+        Work("UDP, 1400 B, IPv4", per_packet, batches, batch_cost, ("udp", 1400, BATCH, repeat)),
+        Work("UDP, 64 B, IPv6", per_packet, (LO, RLO), batch_cost, ("udp", 64, BATCH, repeat, IPV6)),
+        Work(
             f"UDP GSO, {46 * SEGMENT} B",
             per_packet,
             (LO, RLO),
-            by_batch,
-            ("gso", SEGMENT, 46, 400),
+            batch_cost,
+            ("gso", SEGMENT, 46, 400 * scale),
         ),
-        ("TCP_RR, 1 B, IPv4", "instructions/transaction", references, by_request, ()),
-        ("TCP_RR, 1 B, IPv6", "instructions/transaction", (LO, RLO), by_request, (IPV6,)),
-        ("TCP stream", per_kib, references, by_stream, ()),
+        Work("TCP_RR, 1 B, IPv4", "instructions/transaction", references, by_request, ()),
+        Work("TCP_RR, 1 B, IPv6", "instructions/transaction", (LO, RLO), by_request, (IPV6,)),
+        Work("TCP stream", per_kib, references, by_stream, ()),
     ]
     if options.quick:
-        workloads = [work for work in workloads if not re.search("IPv6|stream", work[0])]
+        workloads = [work for work in workloads if not re.search("IPv6|stream", work.name)]
     # The first figures after boot are too high: a round of each comes before.
+    numbers = range(-1, rounds)
     crowds = () if options.quick else EXISTING[1:]
-    plan = sum(len(devices) for _, _, devices, _, _ in workloads) + 2 * len(crowds)
-    tell(plan=plan * (rounds + 1))
+    tell(plan=samples_of(workloads, len(numbers)) + 2 * len(crowds) * len(numbers))
     with servers(references):
-        for name, unit, devices, measure, arguments in workloads:
-            for number in range(-1, rounds):
-                for device in devices:
-                    value, raw = measure(device, *arguments)
-                    sample(name, unit, device, value, number, raw)
+        take_samples(workloads, numbers)
     made = 1
     for count in crowds:
         made = create_more(made, count)
-        for number in range(-1, rounds):
-            for device in (LO, RLO):
-                value, raw = by_pktgen(device, 64)
-                sample(f"pktgen, 64 B, {count} devices", per_packet, device, value, number, raw)
+        name = f"pktgen, 64 B, {count} devices"
+        take_samples([Work(name, per_packet, (LO, RLO), by_pktgen, (64,))], numbers)
 
 
 def create_more(made, count):
@@ -369,7 +421,7 @@ def set_size(device, mtu, gso):
 
 def wall(options):
     """Throughput and latency by the clock on the wall, with two CPUs."""
-    rounds = 3 if options.quick else 5
+    rounds = 3 if options.quick else 4
     set_up(MODULE, not options.quick)
     # Buffers that hold packets of BIG TCP.
     run("sysctl", "-qw", "net.core.rmem_max=16777216", "net.core.wmem_max=16777216")
@@ -381,6 +433,14 @@ def wall(options):
             set_size(DEVICE[reference], mtu, gso)
         report = iperf3(reference, "-t", 1, "-P", streams, family=family)["end"]
         return report["sum_received"]["bits_per_second"] / 1e9, report
+
+    def request(reference, test, family):
+        figures = netperf(reference, test, 1, family)
+        return {"mean": figures["MEAN_LATENCY"], "p99": figures["P99_LATENCY"]}, figures
+
+    def default_sizes():
+        for device in both:
+            set_size(DEVICE[device], MTU, DEFAULT_GSO)
 
     both = (LO, RLO)
     every = both if options.quick else (LO, RLO, VETH)
@@ -397,31 +457,124 @@ def wall(options):
                 devices = every if (size, streams, family) == ("65536", 1, IPV4) else both
                 name = f"TCP, {streams} stream{'s' * (streams > 1)}, {family_name}, MTU {size}"
                 arguments = (family, mtu, gso, streams)
-                workloads.append((name, "Gbit/s", devices, stream, arguments, "more"))
+                workloads.append(Work(name, "Gbit/s", devices, stream, arguments, "more"))
         for test in ("TCP_RR", "UDP_RR"):
             devices = every if family == IPV4 else both
             name = f"{test}, 1 B, {family_name}"
-            workloads.append((name, "us", devices, None, (test, 1, family), "less"))
+            workloads.append(Work(name, "us", devices, request, (test, family)))
     if not options.quick:
-        workloads.append(("UDP loss-free rate, 1400 B", "Mbit/s", both, loss_free, (1,), "more"))
+        name = "UDP loss-free rate, 1400 B"
+        workloads.append(Work(name, "Mbit/s", both, loss_free, (1,), "more"))
 
-    tell(plan=sum(len(devices) for _, _, devices, _, _, _ in workloads) * rounds)
+    tell(plan=samples_of(workloads, rounds))
     with servers(every):
-        for name, unit, devices, measure, arguments, better in workloads:
-            for number in range(rounds):
-                for device in devices:
-                    if measure is None:
-                        figures = netperf(device, *arguments)
-                        for figure, suffix in ("MEAN_LATENCY", "mean"), ("P99_LATENCY", "p99"):
-                            sample(
-                                f"{name}, {suffix}", unit, device, figures[figure], number, figures,
-                                step=suffix == "mean",
-                            )
-                    else:
-                        value, raw = measure(device, *arguments)
-                        sample(name, unit, device, value, number, raw, better)
-            for device in both:
-                set_size(DEVICE[device], MTU, DEFAULT_GSO)
+        take_samples(workloads, range(rounds), default_sizes)
+
+
+# --- AF_XDP ---------------------------------------------------------------
+
+
+def leave_to_busy_polls(device):
+    """Lets the device's interrupts wait for programs that poll."""
+    for setting, value in ("napi_defer_hard_irqs", 2), ("gro_flush_timeout", 200000):
+        pathlib.Path(f"/sys/class/net/{device}/{setting}").write_text(str(value))
+
+
+def set_up_xsk():
+    """Makes devices for AF_XDP sockets, and both ends of a veth in one namespace."""
+    set_up(MODULE, False)
+    ip(f"link set {DEVICE[RLO]} mtu {XSK_MTU}")
+    for device in PAIR_DEVICE, BUSY_DEVICE:
+        ip(f"link add {device} numrxqueues 2 numtxqueues 2 type rlo")
+        ip(f"link set {device} mtu {XSK_MTU} up")
+        run("ethtool", "--set-priv-flags", device, "queue-pairs", "on")
+    leave_to_busy_polls(BUSY_DEVICE)
+    run("modprobe", "veth")
+    ip(f"link add {DEVICE[VETH]} type veth peer name veth1")
+    for device in DEVICE[VETH], "veth1":
+        ip(f"link set {device} addrgenmode none up")
+    run("sysctl", "-qw", "net.unix.max_dgram_qlen=512")
+
+
+def xdp_cost(options):
+    """Instructions for each packet of AF_XDP sockets, and of what else there is."""
+    # Two runs are compared: of two boots, or of one.
+    rounds = 2 if options.quick else 1
+    set_up_xsk()
+
+    def by_xsk(reference, ends, copying, size, count):
+        counts = ("--count", count, "--warmup", count // 4)
+        report = xsk_bench(ends[reference], copying, size, *counts)
+        return report["ns_per_packet"], report
+
+    def one_by_one(reference, count):
+        if reference == LO:
+            return batch_cost(LO, "udp", 64, 1, count)
+        leave_to_busy_polls(DEVICE[RLO])
+        command = xsk("ping", DEVICE[RLO], "--self", "--zero-copy", "--busy-poll", "--no-verify")
+        report = json.loads(run(*command, "--count", count))
+        return report["ns_per_packet"], report
+
+    unit = "instructions/packet"
+    workloads = []
+    for size in (64,) if options.quick else (64, 1500):
+        for name, ends, copying, count in (
+            ("zero-copy, self", {RLO: SELF[RLO]}, "--zero-copy", 100000),
+            ("zero-copy, pair", {RLO: (*PAIR[RLO], "--one-thread")}, "--zero-copy", 100000),
+            ("copy", SELF, "--copy", 4000),
+        ):
+            arguments = (ends, copying, size, count)
+            workloads.append(Work(f"{name}, {size} B", unit, tuple(ends), by_xsk, arguments))
+        arguments = ("udp", size, BATCH, 125)
+        workloads.append(Work(f"UDP, {size} B", unit, (LO, UNIX, MEMORY), batch_cost, arguments))
+    # Last, for it changes how the device is polled.
+    workloads.append(Work("one by one, 64 B (lo: UDP)", unit, (LO, RLO), one_by_one, (4000,)))
+    tell(plan=samples_of(workloads, rounds))
+    take_samples(workloads, range(rounds))
+
+
+def xdp_wall(options):
+    """AF_XDP sockets by the clock on the wall, on two CPUs."""
+    rounds = 3
+    set_up_xsk()
+
+    def rate(reference, copying, size):
+        if reference in PAIR:
+            times = ("--seconds", 1, "--warmup", 1000, "--cpus", "0,1")
+            report = xsk_bench(PAIR[reference], copying, size, *times)
+            return report["packets_per_second"], report
+        repeat = 5000 if reference == MEMORY else 500
+        seconds, packets = batch(reference, "udp", size, BATCH, repeat, cpus=2)
+        return packets / seconds, None
+
+    def round_trip(reference):
+        if reference == LO:
+            figures = netperf(LO, "UDP_RR", 1, size=64)
+            return {"median": figures["P50_LATENCY"], "p99": figures["P99_LATENCY"]}, figures
+        options = ("--zero-copy", "--busy-poll")
+        with running(xsk("pong", BUSY_DEVICE, "-q", "1", *options, "--cpus", "1")):
+            ping = xsk("ping", BUSY_DEVICE, *options, "--cpus", "0", "--no-verify")
+            # Frames are lost until pong has its socket.
+            for _ in range(20):
+                with contextlib.suppress(Failed):
+                    run(*ping, "--count", 1)
+                    break
+            report = json.loads(run(*ping, "--seconds", 1, "--timeout", 10))
+        latency = report["latency_ns"]
+        return {"median": latency["p50"] / 1000, "p99": latency["p99"] / 1000}, report
+
+    workloads = [Work("ping-pong, 64 B (lo: UDP)", "us", (LO, RLO), round_trip, ())]
+    for size in 64, 1500:
+        for name, devices, copying in (
+            ("zero-copy, pair", (RLO, MEMORY), "--zero-copy"),
+            ("copy, pair", (RLO, VETH), "--copy"),
+            ("UDP", (LO, UNIX), None),
+        ):
+            arguments = (copying, size)
+            workloads.append(Work(f"{name}, {size} B", "packets/s", devices, rate, arguments, "more"))
+    tell(plan=samples_of(workloads, rounds))
+    with server("netserver", "-D", port=12865):
+        take_samples(workloads, range(rounds))
 
 
 # --- Scaling --------------------------------------------------------------
@@ -552,7 +705,15 @@ def trace(options):
 
 def main():
     parser = argparse.ArgumentParser()
-    parts = {"cost": cost, "wall": wall, "scaling": scaling, "native": native, "trace": trace}
+    parts = {
+        "cost": cost,
+        "wall": wall,
+        "xdp-cost": xdp_cost,
+        "xdp-wall": xdp_wall,
+        "scaling": scaling,
+        "native": native,
+        "trace": trace,
+    }
     parser.add_argument("part", choices=parts)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()

@@ -5,15 +5,24 @@ import html
 import io
 import pathlib
 
-from results import AGREEMENT, LO, RLO, number
+from results import AGREEMENT, LO, RLO, XDP_TARGETS, number
 
 TITLES = {
     "cost": "Deterministic cost: instructions, counted by the emulator",
     "wall": "Throughput and latency by the clock on the wall",
+    "xdp-cost": "AF_XDP: instructions, counted by the emulator",
+    "xdp-wall": "AF_XDP by the clock on the wall, on two CPUs",
     "native": "The packet path on the real CPU: pktgen in User-mode Linux",
     "scaling": "Scaling with CPUs and with devices",
 }
-COLOURS = {"lo": "#5b7083", "rlo": "#c1440e", "veth": "#a3b18a", "AF_UNIX": "#d9c5a0", "dummy": "#a3b18a"}
+COLOURS = {
+    "lo": "#5b7083",
+    "rlo": "#c1440e",
+    "veth": "#a3b18a",
+    "AF_UNIX": "#d9c5a0",
+    "memory": "#7a6c9d",
+    "dummy": "#a3b18a",
+}
 
 
 def ratio_text(workload):
@@ -21,7 +30,7 @@ def ratio_text(workload):
     ratio = workload.ratio()
     if ratio is None:
         return ""
-    digits = 4 if workload.part == "cost" else 2
+    digits = 4 if workload.is_deterministic else 2
     return f"{ratio.median:.{digits}f} ({ratio.low:.{digits}f}-{ratio.high:.{digits}f})"
 
 
@@ -67,10 +76,7 @@ def table(results):
 
 
 def verdicts(results):
-    """What the deterministic part comes to, a sentence each."""
-    cost = results.part("cost")
-    if not cost:
-        return []
+    """What the figures come to, a sentence each."""
     sentences = []
     for workload in results.targets:
         ratio = workload.ratio().median
@@ -78,12 +84,22 @@ def verdicts(results):
             f"{workload.name}: {ratio:.4f} of lo's instructions, "
             + ("at or below lo" if ratio <= 1 else "ABOVE lo")
         )
-    worst = max(cost, key=lambda workload: workload.disagreement())
-    apart = worst.disagreement()
-    verdict = "agree" if apart <= AGREEMENT else "DO NOT AGREE"
-    sentences.append(
-        f"Two runs {verdict} within {AGREEMENT:.1%}: they are at most {apart:.2%} apart ({worst.name})."
-    )
+    for target in XDP_TARGETS:
+        figure = target.measured(results)
+        if figure:
+            sentences.append(
+                f"AF_XDP, 64 B, {target.name}: {number(figure.median)} "
+                f"({number(figure.low)}-{number(figure.high)}), {target.bound} "
+                f"{number(target.limit)}: " + ("met" if target.is_met(figure) else "NOT MET")
+            )
+    if results.deterministic:
+        worst = max(results.deterministic, key=lambda workload: workload.disagreement())
+        apart = worst.disagreement()
+        verdict = "agree" if apart <= AGREEMENT else "DO NOT AGREE"
+        sentences.append(
+            f"Two runs {verdict} within {AGREEMENT:.1%}: "
+            f"they are at most {apart:.2%} apart ({worst.name})."
+        )
     return sentences
 
 

@@ -9,12 +9,21 @@ import statistics
 FORMAT = 1
 # The devices that are compared.
 LO, RLO = "lo", "rlo"
-# The largest difference between two runs of the deterministic part.
+# What is counted by the emulator.
+DETERMINISTIC = ("cost", "xdp-cost")
+# The largest difference between two runs of that.
 AGREEMENT = 0.005
 # So many samples have outliers.
 MANY = 12
-# Workloads of the deterministic part that are to cost no more than over lo.
+# Workloads of the part cost that are to cost no more than over lo.
 TARGETS = ("pktgen", "UDP, ", "TCP_RR")
+# Samples of AF_XDP with targets: part, workload and device.
+ZERO_COPY = ("xdp-cost", "zero-copy, self, 64 B", RLO)
+COPY = ("xdp-cost", "copy, 64 B", RLO)
+PAIR = ("xdp-wall", "zero-copy, pair, 64 B", RLO)
+MEMORY_RING = ("xdp-wall", "zero-copy, pair, 64 B", "memory")
+PING_PONG = ("xdp-wall", "ping-pong, 64 B (lo: UDP), median", RLO)
+PING_PONG_LO = ("xdp-wall", "ping-pong, 64 B (lo: UDP), median", LO)
 
 
 @dataclasses.dataclass
@@ -35,6 +44,41 @@ class Spread:
     def width(self):
         """The distance between the extremes, as a part of the median."""
         return (self.high - self.low) / self.median if self.median else 0.0
+
+
+def ratio(mine, others):
+    """Samples in relation to others, pair by pair; None if there are no pairs."""
+    pairs = [mine[key] / others[key] for key in mine if others.get(key)]
+    return Spread.of(pairs) if pairs else None
+
+
+@dataclasses.dataclass
+class Target:
+    """What a figure, or its ratio to another, is to be."""
+
+    name: str
+    bound: str  # "at most" or "at least"
+    limit: float
+    mine: tuple
+    others: tuple = None
+
+    def measured(self, results):
+        """The figure; None if it was not measured."""
+        mine = results.samples(*self.mine)
+        if self.others:
+            return ratio(mine, results.samples(*self.others))
+        return Spread.of(mine.values()) if mine else None
+
+    def is_met(self, figure):
+        return figure.median <= self.limit if self.bound == "at most" else figure.median >= self.limit
+
+
+XDP_TARGETS = (
+    Target("instructions of a packet, zero-copy", "at most", 340, ZERO_COPY),
+    Target("packet rate of zero-copy, in that of copy mode", "at least", 15, COPY, ZERO_COPY),
+    Target("packet rate of a pair, in that of a ring in memory", "at least", 1 / 3, PAIR, MEMORY_RING),
+    Target("time of a ping-pong, in that of UDP over lo", "at most", 0.5, PING_PONG, PING_PONG_LO),
+)
 
 
 class Workload:
@@ -59,9 +103,7 @@ class Workload:
 
     def ratio(self):
         """rlo in relation to lo, pair by pair; None if there are no pairs."""
-        mine, others = self.samples.get(RLO, {}), self.samples.get(LO, {})
-        pairs = [mine[key] / others[key] for key in mine if others.get(key)]
-        return Spread.of(pairs) if pairs else None
+        return ratio(self.samples.get(RLO, {}), self.samples.get(LO, {}))
 
     def boots(self, device):
         """The median of each boot."""
@@ -79,6 +121,10 @@ class Workload:
                 values = list(samples.values())
             worst = max(worst, Spread.of(values).width)
         return worst
+
+    @property
+    def is_deterministic(self):
+        return self.part in DETERMINISTIC
 
     @property
     def is_target(self):
@@ -108,6 +154,15 @@ class Results:
     def part(self, name):
         """The workloads of a part."""
         return [workload for workload in self.workloads.values() if workload.part == name]
+
+    def samples(self, part, name, device):
+        """The samples of a workload over a device, by boot and round."""
+        workload = self.workloads.get((part, name))
+        return workload.samples.get(device, {}) if workload else {}
+
+    @property
+    def deterministic(self):
+        return [workload for workload in self.workloads.values() if workload.is_deterministic]
 
     @property
     def targets(self):
