@@ -100,7 +100,7 @@ bench-compare: root ## Show what differs between two result files (OLD= NEW=)
 	@$(bench) compare $(OLD) $(NEW)
 
 .PHONY: bench-trace
-bench-trace: modules build/bench/batch ## Show where the instructions of a packet go, over lo and over rlo
+bench-trace: modules tools build/bench/batch ## Show where the instructions of a packet go, over lo and over rlo
 	@$(in_root) $(python) tools/bench/trace.py
 
 .PHONY: bench-packages

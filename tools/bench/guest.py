@@ -679,11 +679,19 @@ def trace(options):
     """Lets QEMU write down every instruction while a few packets are sent (trace.py)."""
     set_up(MODULE, False)
     pktgen = Pktgen((LO, RLO))
-    pathlib.Path(port("symbols")).write_text(pathlib.Path("/proc/kallsyms").read_text())
     with servers((LO, RLO)), open(port("monitor"), "wb", buffering=0) as monitor:
 
         def command(line):
             monitor.write(line.encode() + b"\n")
+
+        def traced(workload, device, send):
+            command(f"logfile /src/build/bench/trace-{workload}-{device}.log")
+            command("one-insn-per-tb on")
+            command("log exec,nochain")
+            send()
+            command("log none")
+            command("one-insn-per-tb off")
+            print(f"traced {workload} over {device}", flush=True)
 
         for device in (LO, RLO):
             for workload, send in (
@@ -692,15 +700,16 @@ def trace(options):
                 ("TCP_RR", lambda count: netperf(device, "TCP_RR", -count)),
             ):
                 send(2000)
-                command(f"logfile /src/build/bench/trace-{workload}-{device}.log")
-                command("one-insn-per-tb on")
-                command("log exec,nochain")
+                traced(workload, device, lambda: (time.sleep(0.5), send(100)))
                 time.sleep(0.5)
-                send(100)
-                command("log none")
-                command("one-insn-per-tb off")
-                time.sleep(0.5)
-                print(f"traced {workload} over {device}", flush=True)
+
+        ip(f"link set {DEVICE[RLO]} mtu {XSK_MTU}")
+        endless = xsk("bench", *SELF[RLO], "--zero-copy", "--no-verify", "--count", 10**9)
+        with running(endless):
+            time.sleep(0.2)
+            # With the function of the XDP program.
+            pathlib.Path(port("symbols")).write_text(pathlib.Path("/proc/kallsyms").read_text())
+            traced("AF_XDP", RLO, lambda: time.sleep(0.002))
 
 
 def main():

@@ -6,7 +6,8 @@ Runs in the build root ('make bench-trace'). QEMU writes down the address of eve
 instruction that the guest executes (its options "one-insn-per-tb" and "-d exec")
 while pktgen or a program sends; the guest switches this on and off through QEMU's
 monitor. A packet's way is what is executed from one call of the device's
-ndo_start_xmit to the next.
+ndo_start_xmit to the next. What packets of AF_XDP take is what is executed between polls of
+the device's NAPI, for each run of the XDP program.
 """
 
 import bisect
@@ -26,6 +27,9 @@ ENTRY = {
     "rlo": r"_R\w*6device\w*7Adapter\w*13rust_loopback8Loopback\w*10start_xmit\w*",
 }
 WORKLOADS = ("pktgen", "UDP", "TCP_RR")
+# The driver's NAPI poll, and what runs once for each packet of AF_XDP.
+POLL = r"_R\w*3xdp4napi\w*5Queue\w*4poll\w*"
+XDP_PROGRAM = r"bpf_prog_\w+"
 QEMU = (
     "-chardev socket,id=monitor,path=/tmp/guest/monitor,server=on,wait=off"
     " -mon chardev=monitor,mode=readline"
@@ -47,16 +51,17 @@ def symbols():
     return [address for address, _ in found], [name for _, name in found]
 
 
-def ways(workload, device, addresses, names):
-    """For each packet, the instructions executed in each function."""
-    entries = {
-        address
-        for address, name in zip(addresses, names)
-        if re.fullmatch(ENTRY[device], name)
-    }
-    if not entries:
-        sys.exit(f"error: the guest has no function {ENTRY[device]}")
-    packets, way = [], None
+def matching(pattern, addresses, names):
+    """The addresses of functions of such a name."""
+    found = {address for address, name in zip(addresses, names) if re.fullmatch(pattern, name)}
+    if not found:
+        sys.exit(f"error: the guest has no function {pattern}")
+    return found
+
+
+def ways(workload, device, entries):
+    """How often each address is executed from one entry to the next."""
+    found, way = [], None
     with open(OUT / f"trace-{workload}-{device}.log", "rb") as log:
         for line in log:
             match = ADDRESS.search(line) if line.startswith(b"Trace") else None
@@ -65,11 +70,19 @@ def ways(workload, device, addresses, names):
             address = int(match[1], 16)
             if address in entries:
                 way = collections.Counter()
-                packets.append(way)
+                found.append(way)
             if way is not None:
-                function = bisect.bisect(addresses, address) - 1
-                way[names[function] if function >= 0 else "(user space)"] += 1
-    return packets[:-1]
+                way[address] += 1
+    return found[:-1]
+
+
+def by_function(way, addresses, names):
+    """The instructions executed in each function."""
+    functions = collections.Counter()
+    for address, count in way.items():
+        function = bisect.bisect(addresses, address) - 1
+        functions[names[function] if function >= 0 else "(user space)"] += count
+    return functions
 
 
 def demangled(names):
@@ -82,12 +95,29 @@ def demangled(names):
 
 def typical(workload, device, addresses, names):
     """What a packet executes in each function, without what only some packets meet."""
-    packets = ways(workload, device, addresses, names)
+    entries = matching(ENTRY[device], addresses, names)
+    packets = [by_function(way, addresses, names) for way in ways(workload, device, entries)]
     if len(packets) < 20:
         sys.exit(f"error: only {len(packets)} packets over {device} were seen")
     functions = set().union(*packets)
     middle = {name: statistics.median(way[name] for way in packets) for name in functions}
     return {name: count for name, count in middle.items() if count}
+
+
+def show_xdp(addresses, names):
+    """Prints a table of what a packet of AF_XDP executes in each function."""
+    polls = ways("AF_XDP", "rlo", matching(POLL, addresses, names))
+    way = sum(polls, collections.Counter())
+    packets = sum(way[address] for address in matching(XDP_PROGRAM, addresses, names))
+    if packets < 100:
+        sys.exit(f"error: only {packets} packets of AF_XDP were seen")
+    functions = by_function(way, addresses, names)
+    shown = demangled(functions)
+    print(f"\nAF_XDP zero-copy over rlo, instructions a packet ({packets} in {len(polls)} polls)\n")
+    print(f"  {'all':68} {functions.total() / packets:7.1f}")
+    for name, count in functions.most_common():
+        if count >= packets / 2:
+            print(f"  {shown[name]:68} {count / packets:7.1f}")
 
 
 def show(workload, lo, rlo):
@@ -111,7 +141,7 @@ def show(workload, lo, rlo):
 
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
-    print("==> Tracing packets over each device (about 2 min)", flush=True)
+    print("==> Tracing packets over each device (about 3 min)", flush=True)
     boot = [TOP / "scripts/guest.sh", "-d", "-n", "bench-trace", "-t", "900", "-a", "nokaslr"]
     command = [*boot, "-q", QEMU, "python3", "tools/bench/guest.py", "trace"]
     if subprocess.run(command, cwd=TOP).returncode:
@@ -119,6 +149,7 @@ def main():
     addresses, names = symbols()
     for workload in WORKLOADS:
         show(workload, *(typical(workload, device, addresses, names) for device in ENTRY))
+    show_xdp(addresses, names)
     for log in OUT.glob("trace-*"):
         log.unlink()
 
