@@ -69,11 +69,11 @@ build/selftests/xdp.bpf.o: selftests/xdp.bpf.c | root
 		-idirafter /usr/include/$$(gcc -print-multiarch) -c $< -o $@'
 
 .PHONY: selftests
-selftests: modules build/selftests/xdp.bpf.o ## Run the selftests on the stock kernel in QEMU
+selftests: modules tools build/selftests/xdp.bpf.o ## Run the selftests on the stock kernel in QEMU
 	@scripts/selftests.sh stock
 
 .PHONY: selftests-debug
-selftests-debug: modules-debug build/selftests/xdp.bpf.o ## Run the selftests on the debug kernel in QEMU
+selftests-debug: modules-debug tools build/selftests/xdp.bpf.o ## Run the selftests on the debug kernel in QEMU
 	@scripts/selftests.sh debug
 
 .PHONY: xskxceiver

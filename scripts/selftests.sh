@@ -21,7 +21,7 @@ mkdir -p "$logs"
 tests=$(sed -n '/^TEST_PROGS :=/,/[^\\]$/s/.*[ \t]\([a-z_]*\.sh\).*/\1/p' "$top/selftests/Makefile")
 kmemleak="load.sh netns.sh errors.sh many.sh sample.sh localhost.sh"
 # Those that run after these, so that both guests have as much to do.
-after_kmemleak="features.sh link.sh tools.sh"
+after_kmemleak="features.sh link.sh tools.sh xsk.sh"
 
 # run NAME SECONDS PARAMETERS TESTS: in a guest, with the output in build/logs.
 run() {
