@@ -175,7 +175,7 @@ fn forward(
             if !full {
                 arrived += 1;
                 bytes += len.saturating_sub(ETH_HLEN);
-            } else if buffers.pool().stuck_for(PATIENCE) {
+            } else if arrived == 0 && buffers.pool().stuck_for(PATIENCE) {
                 context.count(Counter::XskDropped, 1);
             } else if told {
                 stalled = true;
