@@ -55,16 +55,18 @@ look() {
 
 # changed: by how much the counters have changed since look, but for those of time.
 changed() {
-	in_ns ethtool -S rlo0 | while read -r name value; do
+	local name value line=
+	while read -r name value; do
 		name=${name%:}
 		case $name in
 		*_stalls | *_wakeups) ;;
 		[rt]x_queue*)
 			[ "$value" = "${seen[$name]}" ] ||
-				printf '%s=%d ' "${name/_queue_/}" $((value - seen[$name]))
+				line+="${name/_queue_/}=$((value - seen[$name])) "
 			;;
 		esac
-	done
+	done < <(in_ns ethtool -S rlo0)
+	echo "${line% }"
 }
 
 # stat NAME: of the receiving queue.
@@ -125,7 +127,7 @@ works() {
 }
 gone() { ! kill -0 "$1" 2>/dev/null; }
 runs() { gone "$1" || works "$1"; }
-both_run() { ! gone $receiver && ! gone $sender && echo yes || echo no; }
+both_run() { ! gone "$receiver" && ! gone "$sender" && echo yes || echo no; }
 # ended PID: waits for its end. Its exit status is its own, or that of a process that hangs.
 ended() {
 	local status=0
@@ -144,7 +146,7 @@ stop() {
 # moves: the device, whose receiver works, receives packets.
 more_than() { statistics "$ns" rlo0 && [ "${statistics[column[rx_packets]]}" -gt "$1" ]; }
 moves() {
-	eventually works $receiver
+	eventually works "$receiver"
 	statistics "$ns" rlo0
 	eventually more_than "${statistics[column[rx_packets]]}" && echo yes || echo no
 }
@@ -182,7 +184,7 @@ action() {
 	look
 	is "$source, $program: where packets arrive" "$count back, $1 to the stack, $2 to the socket" \
 		"$(ask send a $count 64,1500 "$1" ${target:+b "$2"})"
-	is "$source, $program: counters" "$3" "$(echo $(changed))"
+	is "$source, $program: counters" "$3" "$(changed)"
 }
 
 actions() {
@@ -241,14 +243,15 @@ device_got() { [ "$(counter "$far" veth0 rx_packets)" -ge "$1" ]; }
 
 # Two processes, and every packet.
 exchange() {
-	local before
+	local before slow
+	slow=$(repeats 1000)
 	recv --verify full
-	eventually works $receiver
+	eventually works "$receiver"
 	before=$(stat xsk_packets)
 	send --verify full --count "$packets"
-	limit=$((limit + packets / 1000)) ended $sender
+	limit=$((limit + packets / 1000)) ended "$sender"
 	is "two processes: the sender ends well" 0 $?
-	ended $receiver
+	ended "$receiver"
 	is "two processes: the receiver ends well" 0 $?
 	is "$packets packets were sent" "sent $packets, pending 0, ok true" \
 		"$(found $pins.send sent pending ok)"
@@ -261,12 +264,22 @@ exchange() {
 	attach all_to_socket
 	start
 	ask open a 0 >/dev/null
-	ask open b 1 "" 16 >/dev/null
+	ask open b 1 aligned 16 >/dev/null
 	before=$(stat xsk_stalls)
 	is "a slow receiver: all arrive, in order and intact" \
-		"3000 sent, 3000 back, 3000 arrived, 0 wrong" "$(ask slow a b 3000 "$seed")"
+		"$slow sent, $slow back, $slow arrived, 0 wrong" "$(ask slow a b "$slow" "$seed")"
 	is "a slow receiver: the sender was held back" yes \
 		"$([ "$(stat xsk_stalls)" -gt "$before" ] && echo yes)"
+	ask close b >/dev/null
+	ask open b 1 aligned 16 >/dev/null
+	is "a receiver that pauses and then takes a little gets all" "32 back, 32 arrived" \
+		"$(ask pause a b 4)"
+	ask close b >/dev/null
+	ask open b 1 aligned 16 >/dev/null
+	before=$(stat xsk_dropped)
+	is "one that takes nothing any more does not hold the sender" "32 back, 16 arrived" \
+		"$(ask pause a b 0)"
+	is "what it did not take is counted" 16 $(($(stat xsk_dropped) - before))
 	quit
 	detach
 }
@@ -288,36 +301,36 @@ killed() {
 		victim=$((RANDOM % 5))
 		# The receiver, the sender, or both.
 		case $victim in
-		0 | 1) kill -KILL $receiver ;;
-		2 | 3) kill -KILL $sender ;;
-		4) kill -KILL $receiver $sender ;;
+		0 | 1) kill -KILL "$receiver" ;;
+		2 | 3) kill -KILL "$sender" ;;
+		4) kill -KILL "$receiver" "$sender" ;;
 		esac 2>/dev/null
 		if ((victim != 2 && victim != 3)); then
-			ended $receiver >/dev/null
+			ended "$receiver" >/dev/null
 			renew recv --keep || hung+="$i "
 		fi
 		if ((victim > 1)); then
-			ended $sender >/dev/null
+			ended "$sender" >/dev/null
 			renew send || hung+="$i "
 		fi
 		# The other one goes on, or says why not.
-		! gone $receiver || grep -q '^error: ' $pins.recv-said || unclear+="$i "
-		! gone $sender || grep -q '^error: ' $pins.send-said || unclear+="$i "
+		! gone "$receiver" || grep -q '^error: ' $pins.recv-said || unclear+="$i "
+		! gone "$sender" || grep -q '^error: ' $pins.send-said || unclear+="$i "
 	done
 	is "after $kills kills: packets always moved again" "" "$bad"
 	is "after $kills kills: new processes could always bind" "" "$hung"
 	is "after $kills kills: the other side went on" "" "$unclear"
 	is "they still move" yes "$(moves)"
-	stop $sender $receiver
+	stop "$sender" "$receiver"
 	is "nothing that arrived was wrong" "duplicated 0, reordered 0, corrupt 0" \
 		"$(found $pins.recv duplicated reordered corrupt)"
 	fresh_pair "after the kills"
 	send
 	recv --keep
 	moves >/dev/null
-	kill -KILL $receiver $sender
+	kill -KILL "$receiver" "$sender"
 	ok "the device is deleted right after a kill" timeout $limit ip -n "$ns" link del rlo0
-	{ ended $sender; ended $receiver; } 2>/dev/null
+	{ ended "$sender"; ended "$receiver"; } 2>/dev/null
 	make_device
 }
 
@@ -342,7 +355,7 @@ renew() {
 fresh_pair() {
 	renew recv
 	renew send --count 20000
-	ended $sender && ended $receiver
+	ended "$sender" && ended "$receiver"
 	is "$1: a new pair of processes" \
 		"20000 sent, received 20000, lost 0, duplicated 0, reordered 0, corrupt 0, ok true" \
 		"$(found $pins.send sent | sed 's/\(.*\) \(.*\)/\2 \1/'), $(found $pins.recv received lost \
@@ -352,15 +365,15 @@ fresh_pair() {
 # both_end WHEN: with an error, and a sentence that says why.
 both_end() {
 	local status=0
-	ended $sender || status=$?
-	ended $receiver || status+=" $?"
+	ended "$sender" || status=$?
+	ended "$receiver" || status+=" $?"
 	is "$1: both end with an error" "1 1" "$status"
 	is "$1: both say why" "2" "$(cat $pins.send-said $pins.recv-said |
 		grep -cE '^error: .*(rlo0 is down or gone|no longer bound)')"
 }
 
 changes() {
-	local i size when
+	local i size
 	renew recv --keep
 	renew send
 	is "packets move" yes "$(moves)"
@@ -382,7 +395,7 @@ changes() {
 	done
 	is "packets still move" yes "$(moves)"
 	is "both run" yes "$(both_run)"
-	stop $sender $receiver
+	stop "$sender" "$receiver"
 	is "nothing was lost meanwhile" "lost 0, duplicated 0, reordered 0, corrupt 0" \
 		"$(found $pins.recv lost duplicated reordered corrupt)"
 
@@ -394,7 +407,7 @@ changes() {
 	done
 	is "pairs switched off and on: packets move" yes "$(moves)"
 	is "pairs switched off and on: both run" yes "$(both_run)"
-	stop $sender $receiver
+	stop "$sender" "$receiver"
 	fresh_pair "pairs switched off and on"
 
 	renew recv --keep
@@ -538,7 +551,7 @@ beside() {
 	is "generic XDP: packets arrive" "100 back, 0 to the stack, 100 to the socket" \
 		"$(ask send a 100 64,1500 0 b 100)"
 	is "generic XDP: counters" "rx1_packets=100 rx1_bytes=$bytes tx0_packets=100 tx0_bytes=$bytes \
-rx1_xsk_packets=100 rx1_xsk_bytes=$bytes" "$(echo $(changed))"
+rx1_xsk_packets=100 rx1_xsk_bytes=$bytes" "$(changed)"
 	ip -n "$ns" link set rlo0 xdpgeneric off
 	ask close b >/dev/null
 
