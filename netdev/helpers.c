@@ -569,14 +569,21 @@ static __always_inline void copy_frame(void *to, const void *from, u32 len)
 {
 	if (len > 256) {
 		memcpy(to, from, len);
-		return;
+	} else if (len >= 32) {
+		const void *last = from + len - 32;
+		void *to_last = to + len - 32;
+
+#pragma clang loop unroll(disable)
+		for (; from < last; to += 32, from += 32)
+			__builtin_memcpy(to, from, 32);
+		/* Overlaps with what was copied, unless len is a multiple of 32. */
+		__builtin_memcpy(to_last, last, 32);
+	} else {
+		for (; len >= 4; len -= 4, to += 4, from += 4)
+			__builtin_memcpy(to, from, 4);
+		for (; len; len--, to++, from++)
+			*(u8 *)to = *(const u8 *)from;
 	}
-	for (; len >= 32; len -= 32, to += 32, from += 32)
-		__builtin_memcpy(to, from, 32);
-	for (; len >= 4; len -= 4, to += 4, from += 4)
-		__builtin_memcpy(to, from, 4);
-	for (; len; len--, to++, from++)
-		*(u8 *)to = *(const u8 *)from;
 }
 
 /*
@@ -757,6 +764,12 @@ __netdev_helper void netdev_helper_xsk_skb_done(struct sk_buff *skb, struct net_
 __netdev_helper void netdev_helper_smp_mb(void)
 {
 	smp_mb();
+}
+
+/* Only one CPU at a time changes the counter, others read it. */
+__netdev_helper void netdev_helper_count(u64 *counter, u64 n)
+{
+	WRITE_ONCE(*counter, *counter + n);
 }
 
 __netdev_helper u32 netdev_helper_cpu(void)

@@ -104,6 +104,7 @@ u32 netdev_helper_xsk_alloc_batch(struct xsk_buff_pool *pool, struct xdp_buff **
 struct sk_buff *netdev_helper_xsk_alloc_skb(struct net_device *dev, u32 len);
 void netdev_helper_xsk_skb_done(struct sk_buff *skb, struct net_device *dev);
 void netdev_helper_smp_mb(void);
+void netdev_helper_count(u64 *counter, u64 n);
 u32 netdev_helper_cpu(void);
 
 #if IS_BUILTIN(CONFIG_KUNIT)

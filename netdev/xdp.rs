@@ -122,6 +122,12 @@ pub enum Counter {
 }
 
 impl Counter {
+    /// Whether others than the poll count it.
+    #[inline]
+    fn is_shared(self) -> bool {
+        matches!(self, Self::Xmit | Self::RingFull | Self::XskWakeups)
+    }
+
     /// Their names, in order. With `rx_queue_4095_` before it, one has up to 31 bytes.
     pub(crate) const NAMES: [&'static str; 16] = [
         "xdp_pass",
@@ -224,7 +230,7 @@ impl Program<'_> {
     }
 }
 
-/// Adds to a counter.
+/// Adds to a counter that several CPUs change.
 #[inline]
 fn count(counters: &Counters, counter: Counter, n: usize) {
     counters[counter as usize].fetch_add(n as u64, Relaxed);

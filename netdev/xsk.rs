@@ -96,15 +96,16 @@ impl Pool {
         (
             TxPool {
                 pool: self,
+                completed: 0,
                 next: 0,
                 end: 0,
-                done: 0,
             },
             RxPool {
                 pool: self,
                 frame_size,
                 max_segments: if sg { MAX_SEGMENTS } else { 1 },
                 stuck: None,
+                empty: [ptr::null_mut(); BATCH],
             },
         )
     }
@@ -151,13 +152,13 @@ impl Pool {
 /// # Invariants
 ///
 /// - Nobody else takes descriptors of the pool.
-/// - `next <= end`, and the descriptors `next..end` of `tx_descs` were taken off the TX rings and
-///   not completed; nor were the `done` before them.
+/// - `completed <= next <= end`, and the descriptors `completed..end` of `tx_descs` were taken off
+///   the TX rings and not completed.
 pub struct TxPool {
     pool: Pool,
+    completed: u32,
     next: u32,
     end: u32,
-    done: u32,
 }
 
 // SAFETY: The pool can be used from any CPU, by one at a time.
@@ -178,9 +179,15 @@ impl TxPool {
             let max = max.min(BATCH) as u32;
             // SAFETY: The pool is valid, and this is the only taker, by the type invariants.
             self.end = unsafe { bindings::xsk_tx_peek_release_desc_batch(self.pool.as_ptr(), max) };
-            self.next = 0;
+            (self.completed, self.next) = (0, 0);
         }
-        (self.end - self.next) as usize
+        self.left()
+    }
+
+    /// How many descriptors are left.
+    #[inline]
+    fn left(&self) -> usize {
+        self.end.wrapping_sub(self.next) as usize
     }
 
     /// The descriptors that are left.
@@ -194,7 +201,7 @@ impl TxPool {
         unsafe {
             slice::from_raw_parts(
                 (*self.pool.as_ptr()).tx_descs.add(self.next as usize),
-                (self.end - self.next) as usize,
+                self.left(),
             )
         }
     }
@@ -206,16 +213,13 @@ impl TxPool {
     #[inline]
     pub fn packet(&self) -> Option<TxPacket<'_>> {
         let left = self.descriptors();
-        let end = left
-            .iter()
-            .position(|desc| desc.options & bindings::XDP_PKT_CONTD == 0);
-        if left.is_empty() {
-            return None;
-        }
+        let descriptors = match left.first()? {
+            first if !is_continued(first) => slice::from_ref(first),
+            _ => many(left),
+        };
         Some(TxPacket {
             pool: self.pool,
-            descriptors: end.map_or(left, |end| left.get(..=end).unwrap_or(left)),
-            whole: end.is_some(),
+            descriptors,
         })
     }
 
@@ -223,20 +227,23 @@ impl TxPool {
     /// ([`TxPacket::count`]).
     #[inline]
     pub fn advance(&mut self, count: usize) {
-        let count = (count as u32).min(self.end - self.next);
-        self.next += count;
-        self.done += count;
+        self.next = self.next.wrapping_add(count as u32).min(self.end);
     }
 
     /// Gives the frames of packets that were advanced over back to user space
     /// (`xsk_tx_completed()`).
     #[inline]
     pub fn complete(&mut self) {
-        if self.done != 0 {
+        if self.next != self.completed {
             // SAFETY: The pool is valid, and as many descriptors were taken and not completed, by
             // the type invariants.
-            unsafe { bindings::xsk_tx_completed(self.pool.as_ptr(), self.done) };
-            self.done = 0;
+            unsafe {
+                bindings::xsk_tx_completed(
+                    self.pool.as_ptr(),
+                    self.next.wrapping_sub(self.completed),
+                );
+            }
+            self.completed = self.next;
         }
     }
 
@@ -269,11 +276,25 @@ impl TxPool {
     }
 }
 
+/// Whether the packet goes on with the next descriptor.
+#[inline]
+fn is_continued(desc: &bindings::xdp_desc) -> bool {
+    desc.options & bindings::XDP_PKT_CONTD != 0
+}
+
+/// The first packet of `left`, which has several descriptors. All, if its end is missing.
+#[inline(never)]
+fn many(left: &[bindings::xdp_desc]) -> &[bindings::xdp_desc] {
+    left.iter()
+        .position(|desc| !is_continued(desc))
+        .and_then(|end| left.get(..=end))
+        .unwrap_or(left)
+}
+
 /// A packet that user space sends: one descriptor or several (`struct xdp_desc`).
 pub struct TxPacket<'a> {
     pool: Pool,
     descriptors: &'a [bindings::xdp_desc],
-    whole: bool,
 }
 
 #[expect(clippy::len_without_is_empty, reason = "no packet is empty")]
@@ -296,7 +317,10 @@ impl TxPacket<'_> {
     /// Whether it has an end, and an Ethernet header.
     #[inline]
     pub(crate) fn is_valid(&self) -> bool {
-        self.whole && self.len() >= bindings::ETH_HLEN
+        self.descriptors
+            .last()
+            .is_some_and(|last| !is_continued(last))
+            && self.len() >= bindings::ETH_HLEN
     }
 
     /// Where the data of a descriptor begin, for `len` bytes (`xp_raw_get_data()`).
@@ -365,6 +389,8 @@ pub struct RxPool {
     max_segments: u32,
     /// Since when it takes nothing.
     stuck: Option<Instant<Monotonic>>,
+    /// Room for what [`Buffers`] holds.
+    empty: [*mut bindings::xdp_buff; BATCH],
 }
 
 // SAFETY: The pool can be used from any CPU, by one at a time.
@@ -385,10 +411,9 @@ impl RxPool {
     #[inline]
     pub fn alloc(&mut self, count: usize) -> Buffers<'_> {
         let mut buffers = Buffers {
-            xdp: [ptr::null_mut(); BATCH],
+            pool: self,
             next: 0,
             end: 0,
-            pool: self,
         };
         buffers.refill(count);
         buffers
@@ -435,12 +460,11 @@ impl RxPool {
 ///
 /// # Invariants
 ///
-/// The buffers `next..end` were allocated from the pool and belong to nobody else.
+/// The buffers `next..end` of `pool.empty` were allocated from the pool and belong to nobody else.
 pub struct Buffers<'a> {
-    xdp: [*mut bindings::xdp_buff; BATCH],
+    pool: &'a mut RxPool,
     next: usize,
     end: usize,
-    pool: &'a mut RxPool,
 }
 
 impl<'a> Buffers<'a> {
@@ -452,7 +476,7 @@ impl<'a> Buffers<'a> {
         let count = unsafe {
             bindings::netdev_helper_xsk_alloc_batch(
                 self.pool.pool.as_ptr(),
-                self.xdp.as_mut_ptr(),
+                self.pool.empty.as_mut_ptr(),
                 count,
             )
         };
@@ -466,7 +490,7 @@ impl<'a> Buffers<'a> {
         if self.next == self.end {
             return None;
         }
-        let xdp = *self.xdp.get(self.next)?;
+        let xdp = *self.pool.empty.get(self.next)?;
         self.next += 1;
         Some(xdp)
     }

@@ -174,7 +174,7 @@ fn forward(
             };
             if !full {
                 arrived += 1;
-                bytes += len.saturating_sub(ETH_HLEN);
+                bytes += len;
             } else if arrived == 0 && buffers.pool().stuck_for(PATIENCE) {
                 context.count(Counter::XskDropped, 1);
             } else if told {
@@ -194,6 +194,8 @@ fn forward(
     }
     tx.complete();
     if arrived != 0 {
+        // None is shorter than its header.
+        bytes -= arrived * ETH_HLEN;
         rx.flowing();
         context.count(Counter::XskPackets, arrived);
         context.count(Counter::XskBytes, bytes);

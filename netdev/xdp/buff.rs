@@ -238,13 +238,18 @@ impl<'p> Buff<'p> for XskBuff<'p> {
     fn redirect<T>(self, context: &Context<'p, T>, program: Program<'p>) -> Result {
         context.flush.set(true);
         // SAFETY: The buffer is owned by the type invariants, and given up; this is a poll.
-        to_result(unsafe {
+        let ret = unsafe {
             bindings::netdev_helper_xsk_redirect(
                 context.dev.as_raw(),
                 self.xdp.as_ptr(),
                 program.as_ptr(),
             )
-        })
+        };
+        // Not inlined, and hardly ever needed.
+        if ret != 0 {
+            return to_result(ret);
+        }
+        Ok(())
     }
 
     fn discard(self) {

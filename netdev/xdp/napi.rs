@@ -140,7 +140,14 @@ impl<'p, T> Context<'p, T> {
     /// Counts for the queue.
     #[inline]
     pub fn count(&self, counter: Counter, n: usize) {
-        count(self.counters, counter, n);
+        if counter.is_shared() {
+            count(self.counters, counter, n);
+        } else {
+            let counter = self.counters[counter as usize].as_ptr();
+            // SAFETY: The counter is valid, and nobody else changes it: only the poll of its queue
+            // counts what is not shared, on one CPU at a time.
+            unsafe { bindings::netdev_helper_count(counter, n as u64) };
+        }
     }
 
     /// Counts packets that the device sent to itself, beside those of the stack.
