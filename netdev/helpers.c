@@ -475,6 +475,14 @@ __netdev_helper int netdev_helper_xdp_redirect_skb(struct netdev_xdp_buff *buff,
 	return err;
 }
 
+__netdev_helper u32 netdev_helper_skb_hash(struct sk_buff *skb, bool *l4)
+{
+	u32 hash = skb_get_hash(skb);
+
+	*l4 = skb->l4_hash;
+	return hash;
+}
+
 __netdev_helper u32 netdev_helper_xdp_frame_len(const struct xdp_frame *frame)
 {
 	return xdp_get_frame_len(frame);
@@ -601,6 +609,58 @@ __netdev_helper void netdev_helper_xsk_append(struct xdp_buff *xdp, const void *
 {
 	memcpy(xdp->data_end, from, len);
 	xdp->data_end += len;
+}
+
+/*
+ * Fills in the checksum of a packet in count buffers as skb_checksum_help()
+ * does. It covers what begins at start, and goes to offset bytes after that,
+ * which is in the packet.
+ */
+__netdev_helper void netdev_helper_xsk_checksum(struct xdp_buff **xdp, u32 count, u32 start,
+						u32 offset)
+{
+	u32 i, j, len, skip = start, summed = 0, at = start + offset;
+	__wsum sum = 0;
+	__sum16 folded;
+
+	for (i = 0; i < count; i++) {
+		len = xdp[i]->data_end - xdp[i]->data;
+		if (skip < len) {
+			len -= skip;
+			sum = csum_block_add(sum, csum_partial(xdp[i]->data + skip, len, 0),
+					     summed);
+			summed += len;
+			skip = 0;
+		} else {
+			skip -= len;
+		}
+	}
+
+	folded = csum_fold(sum) ?: CSUM_MANGLED_0;
+	for (i = 0, j = 0; i < count && j < sizeof(folded); i++) {
+		len = xdp[i]->data_end - xdp[i]->data;
+		for (; at < len && j < sizeof(folded); at++, j++)
+			*(u8 *)(xdp[i]->data + at) = ((u8 *)&folded)[j];
+		at -= len;
+	}
+}
+
+/* Returns where user space wants to have the time, or NULL. */
+__netdev_helper struct xsk_tx_metadata *
+netdev_helper_xsk_tx_metadata_request(struct xsk_buff_pool *pool, struct xsk_tx_metadata *meta,
+				      const struct xsk_tx_metadata_ops *ops, void *priv)
+{
+	xsk_tx_metadata_request(pool, &meta, ops, priv);
+	return meta;
+}
+
+__netdev_helper void netdev_helper_xsk_tx_metadata_complete(struct xsk_tx_metadata *meta,
+							    const struct xsk_tx_metadata_ops *ops)
+{
+	struct xsk_tx_metadata_compl compl;
+
+	xsk_tx_metadata_to_compl(meta, &compl);
+	xsk_tx_metadata_complete(&compl, ops, NULL);
 }
 
 /* The same frame can be on the fill ring twice: the buffer is in use already, or free. */

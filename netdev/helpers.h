@@ -78,6 +78,7 @@ int netdev_helper_xdp_from_skb(struct netdev_xdp_buff *buff, struct sk_buff *skb
 void netdev_helper_xdp_update_skb(struct netdev_xdp_buff *buff, struct net_device *dev);
 int netdev_helper_xdp_redirect_skb(struct netdev_xdp_buff *buff, struct net_device *dev,
 				   const struct bpf_prog *prog);
+u32 netdev_helper_skb_hash(struct sk_buff *skb, bool *l4);
 u32 netdev_helper_xdp_frame_len(const struct xdp_frame *frame);
 bool netdev_helper_xdp_frame_has_frags(const struct xdp_frame *frame);
 u32 netdev_helper_xdp_run_frame(const struct bpf_prog *prog, struct netdev_xdp_buff *buff,
@@ -92,6 +93,12 @@ u32 netdev_helper_xsk_pool_frame_size(struct xsk_buff_pool *pool);
 void netdev_helper_xsk_pool_set_rxq(struct xsk_buff_pool *pool, struct xdp_rxq_info *rxq);
 void netdev_helper_xsk_fill(struct xdp_buff *xdp, const void *from, u32 len);
 void netdev_helper_xsk_append(struct xdp_buff *xdp, const void *from, u32 len);
+void netdev_helper_xsk_checksum(struct xdp_buff **xdp, u32 count, u32 start, u32 offset);
+struct xsk_tx_metadata *
+netdev_helper_xsk_tx_metadata_request(struct xsk_buff_pool *pool, struct xsk_tx_metadata *meta,
+				      const struct xsk_tx_metadata_ops *ops, void *priv);
+void netdev_helper_xsk_tx_metadata_complete(struct xsk_tx_metadata *meta,
+					    const struct xsk_tx_metadata_ops *ops);
 bool netdev_helper_xsk_is_listed(struct xdp_buff *xdp);
 void netdev_helper_xsk_add_frag(struct xdp_buff *head, struct xdp_buff *frag, u32 index);
 bool netdev_helper_xsk_has_frags(const struct xdp_buff *xdp);

@@ -30,6 +30,7 @@ use kernel::sync::atomic::{
 };
 
 mod buff;
+mod hints;
 mod napi;
 mod setup;
 

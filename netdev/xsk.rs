@@ -29,9 +29,11 @@ use kernel::{
     error::to_result,
     prelude::*,
     time::{
+        ClockSource,
         Delta,
         Instant,
-        Monotonic, //
+        Monotonic,
+        RealTime, //
     }, //
 };
 
@@ -214,7 +216,7 @@ impl TxPool {
     pub fn packet(&self) -> Option<TxPacket<'_>> {
         let left = self.descriptors();
         let descriptors = match left.first()? {
-            first if !is_continued(first) => slice::from_ref(first),
+            first if first.options == 0 => slice::from_ref(first),
             _ => many(left),
         };
         Some(TxPacket {
@@ -227,7 +229,19 @@ impl TxPool {
     /// ([`TxPacket::count`]).
     #[inline]
     pub fn advance(&mut self, count: usize) {
+        if self.descriptors().first().is_some_and(has_metadata) {
+            self.stamp();
+        }
         self.next = self.next.wrapping_add(count as u32).min(self.end);
+    }
+
+    /// Tells user space the time at which the next packet went, if it has asked for it.
+    #[inline(never)]
+    fn stamp(&self) {
+        if let Some((_, Some(meta))) = self.packet().map(|packet| packet.requests()) {
+            // SAFETY: The metadata lie in the memory of the pool, which is mapped.
+            unsafe { bindings::netdev_helper_xsk_tx_metadata_complete(meta, &TX_METADATA_OPS) };
+        }
     }
 
     /// Gives the frames of packets that were advanced over back to user space
@@ -282,13 +296,46 @@ fn is_continued(desc: &bindings::xdp_desc) -> bool {
     desc.options & bindings::XDP_PKT_CONTD != 0
 }
 
-/// The first packet of `left`, which has several descriptors. All, if its end is missing.
+/// Whether there are requests before the packet.
+#[inline]
+fn has_metadata(desc: &bindings::xdp_desc) -> bool {
+    desc.options & bindings::XDP_TX_METADATA != 0
+}
+
+/// The first packet of `left`, which may have several descriptors. All, if its end is missing.
 #[inline(never)]
 fn many(left: &[bindings::xdp_desc]) -> &[bindings::xdp_desc] {
     left.iter()
         .position(|desc| !is_continued(desc))
         .and_then(|end| left.get(..=end))
         .unwrap_or(left)
+}
+
+/// The operations table of devices, for requests that come with packets
+/// (`struct xsk_tx_metadata`): to fill in a checksum, and for the time at which a packet went.
+pub(crate) static TX_METADATA_OPS: bindings::xsk_tx_metadata_ops = bindings::xsk_tx_metadata_ops {
+    tmo_request_timestamp: None,
+    tmo_fill_timestamp: Some(fill_timestamp),
+    tmo_request_checksum: Some(request_checksum),
+    tmo_request_launch_time: None,
+};
+
+/// Where a checksum begins, and how far behind that it goes, in bytes.
+type Checksum = (u16, u16);
+
+/// `xsk_tx_metadata_ops::tmo_fill_timestamp`: nanoseconds of `CLOCK_REALTIME`.
+extern "C" fn fill_timestamp(_: *mut c_void) -> u64 {
+    RealTime::ktime_get() as u64
+}
+
+/// `xsk_tx_metadata_ops::tmo_request_checksum`.
+///
+/// # Safety
+///
+/// `checksum` is a valid `Option<Checksum>`.
+unsafe extern "C" fn request_checksum(start: u16, offset: u16, checksum: *mut c_void) {
+    // SAFETY: By the safety requirements.
+    unsafe { *checksum.cast::<Option<Checksum>>() = Some((start, offset)) };
 }
 
 /// A packet that user space sends: one descriptor or several (`struct xdp_desc`).
@@ -344,6 +391,40 @@ impl TxPacket<'_> {
         Some(addrs.wrapping_add(offset as usize))
     }
 
+    /// What user space asks for: a checksum, and the time, which belongs to where the pointer is.
+    fn requests(&self) -> (Option<Checksum>, Option<*mut bindings::xsk_tx_metadata>) {
+        let mut checksum: Option<Checksum> = None;
+        // SAFETY: The pool is valid by its type invariants, and this field does not change.
+        let len = usize::from(unsafe { (*self.pool.as_ptr()).tx_metadata_len });
+        let Some(first) = self.descriptors.first() else {
+            return (None, None);
+        };
+        if len == 0 || !has_metadata(first) {
+            return (None, None);
+        }
+        let Some(data) = self.data(first) else {
+            return (None, None);
+        };
+        // SAFETY: The core has checked that the metadata before the data lie in the memory of the
+        // pool, too. `checksum` is what the callback wants.
+        let meta = unsafe {
+            bindings::netdev_helper_xsk_tx_metadata_request(
+                self.pool.as_ptr(),
+                data.wrapping_sub(len).cast_mut().cast(),
+                &TX_METADATA_OPS,
+                ptr::from_mut(&mut checksum).cast(),
+            )
+        };
+        (checksum, (!meta.is_null()).then_some(meta))
+    }
+
+    /// The checksum to fill in, if it is in the packet.
+    fn checksum(&self) -> Option<Checksum> {
+        self.requests().0.filter(|(start, offset)| {
+            u32::from(*start) + u32::from(*offset) + size_of::<u16>() as u32 <= self.len()
+        })
+    }
+
     /// The pieces of the packet: where they are, and their length.
     fn pieces(&self) -> impl Iterator<Item = Option<(*const c_void, u32)>> + '_ {
         self.descriptors
@@ -364,6 +445,11 @@ impl TxPacket<'_> {
             // long, by the safety requirements.
             to_result(unsafe { bindings::skb_store_bits(skb, offset, data, len as c_int) })?;
             offset += len as c_int;
+        }
+        if let Some((start, offset)) = self.checksum() {
+            // SAFETY: The skb is valid, and as long. It is left as it is if the checksum is not in
+            // its linear part.
+            unsafe { bindings::skb_partial_csum_set(skb, start, offset) };
         }
         Ok(())
     }
@@ -499,7 +585,7 @@ impl<'a> Buffers<'a> {
     #[inline]
     pub fn fill(&mut self, packet: &TxPacket<'_>) -> Result<XskBuff<'a>, FillError> {
         match packet.descriptors {
-            [one] if packet.is_valid() && one.len <= self.pool.frame_size => {
+            [one] if one.options == 0 && packet.is_valid() && one.len <= self.pool.frame_size => {
                 let data = packet.data(one).ok_or(FillError::Unfit)?;
                 let xdp = self.pop().ok_or(FillError::NoBuffers)?;
                 // SAFETY: The buffer was just allocated and holds `frame_size` bytes; the source
@@ -573,6 +659,18 @@ impl<'a> Buffers<'a> {
                 data = data.wrapping_add(part as usize);
                 len -= part;
                 room -= part;
+            }
+        }
+
+        if let Some((start, offset)) = packet.checksum() {
+            // SAFETY: The buffers hold the packet, and the checksum is in it.
+            unsafe {
+                bindings::netdev_helper_xsk_checksum(
+                    taken.as_mut_ptr(),
+                    needed,
+                    start.into(),
+                    offset.into(),
+                );
             }
         }
 

@@ -4,6 +4,7 @@
 
 use super::{
     count,
+    hints,
     napi::{
         Queue,
         FRAME,
@@ -700,6 +701,8 @@ impl<T: device::Operations> Adapter<T> {
                 | bindings::netdev_xdp_act_NETDEV_XDP_ACT_RX_SG
                 | bindings::netdev_xdp_act_NETDEV_XDP_ACT_NDO_XMIT_SG;
             dev.xdp_zc_max_segs = xsk::MAX_SEGMENTS;
+            dev.xdp_metadata_ops = &hints::OPS;
+            dev.xsk_tx_metadata_ops = &xsk::TX_METADATA_OPS;
         }
     }
 
