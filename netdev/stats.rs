@@ -16,10 +16,12 @@ use crate::{
         self,
         Device, //
     },
-    skbuff::Tx, //
+    skbuff::Tx,
+    xdp, //
 };
 use core::{
     marker::PhantomData,
+    ops::Range,
     ptr::NonNull, //
 };
 use kernel::{
@@ -367,6 +369,19 @@ impl<T: device::Operations> Device<T> {
     }
 }
 
+/// Tells what receive queues have dropped, if the driver counts it.
+fn set_drops<T: device::Operations>(
+    dev: &Device<T>,
+    queues: Range<usize>,
+    stats: &mut bindings::netdev_queue_stats_rx,
+) {
+    if <T::Xdp as xdp::Operations<T>>::SUPPORTED {
+        let drops = dev.xdp().drops(queues);
+        stats.hw_drops = drops.all;
+        stats.hw_drop_overruns = drops.overruns;
+    }
+}
+
 /// The C callbacks for a driver.
 pub(crate) struct Adapter<T>(PhantomData<T>);
 
@@ -395,6 +410,7 @@ impl<T: device::Operations> Adapter<T> {
         unsafe {
             (*stats).packets = counters.packets;
             (*stats).bytes = counters.bytes;
+            set_drops(dev, index as usize..index as usize + 1, &mut *stats);
         }
     }
 
@@ -441,6 +457,11 @@ impl<T: device::Operations> Adapter<T> {
             (*rx).bytes = rx_base.bytes;
             (*tx).packets = tx_base.packets;
             (*tx).bytes = tx_base.bytes;
+            set_drops(
+                dev,
+                queues.rx as usize..dev.num_queues().rx as usize,
+                &mut *rx,
+            );
         }
     }
 }

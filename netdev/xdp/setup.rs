@@ -34,6 +34,7 @@ use crate::{
 };
 use core::{
     marker::PhantomData,
+    ops::Range,
     ptr::{
         self,
         NonNull, //
@@ -169,6 +170,31 @@ impl<T> State<T> {
             .get(index)
             .map(|counters| counters.each_ref().map(|counter| counter.load(Relaxed)))
     }
+
+    /// What queues have dropped without a program that decided so.
+    pub(crate) fn drops(&self, queues: Range<usize>) -> Drops {
+        let mut drops = Drops::default();
+        for counters in self.counters.get(queues).unwrap_or_default() {
+            let sum = |of: &[Counter]| -> u64 {
+                of.iter()
+                    .map(|counter| counters[*counter as usize].load(Relaxed))
+                    .sum()
+            };
+            let overruns = sum(&[Counter::RingFull, Counter::XskDropped]);
+            drops.overruns += overruns;
+            drops.all += overruns + sum(&[Counter::Errors, Counter::XskTooLong]);
+        }
+        drops
+    }
+}
+
+/// Packets that were dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Drops {
+    /// All of them.
+    pub(crate) all: u64,
+    /// Those for which there was no room, in a ring or with the receiver.
+    pub(crate) overruns: u64,
 }
 
 impl<T: device::Operations> Device<T> {
