@@ -24,9 +24,12 @@ use core::{
     marker::PhantomData,
     ptr::NonNull, //
 };
-use kernel::sync::atomic::{
-    Atomic,
-    Relaxed, //
+use kernel::{
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    }, //
 };
 
 mod buff;
@@ -235,4 +238,70 @@ impl Program<'_> {
 #[inline]
 fn count(counters: &Counters, counter: Counter, n: usize) {
     counters[counter as usize].fetch_add(n as u64, Relaxed);
+}
+
+#[kunit_tests(netdev_xdp)]
+mod tests {
+    use super::*;
+    use crate::testing::Probe;
+
+    #[test]
+    fn queues_have_another_side() {
+        for index in 0..3 {
+            assert_eq!(QueueMap::Same.other_side(index, 3), index);
+        }
+        let pairs = [0, 1, 2, 3].map(|index| QueueMap::Pairs.other_side(index, 4));
+        assert_eq!(pairs, [1, 0, 3, 2]);
+        // One that is alone.
+        let odd = [0, 1, 2].map(|index| QueueMap::Pairs.other_side(index, 3));
+        assert_eq!(odd, [1, 0, 2]);
+        assert_eq!(QueueMap::Pairs.other_side(0, 1), 0);
+    }
+
+    #[test]
+    fn actions_have_the_numbers_of_the_program() {
+        assert_eq!(Action::from(0), Action::Aborted);
+        assert_eq!(Action::from(1), Action::Drop);
+        assert_eq!(Action::from(2), Action::Pass);
+        assert_eq!(Action::from(3), Action::Tx);
+        assert_eq!(Action::from(4), Action::Redirect);
+        assert_eq!(Action::from(5), Action::Invalid(5));
+        assert_eq!(Action::from(u32::MAX), Action::Invalid(u32::MAX));
+    }
+
+    #[test]
+    fn counters_have_names() {
+        assert_eq!(Counter::XskWakeups as usize + 1, Counter::NAMES.len());
+        let longest = Counter::NAMES.iter().map(|name| name.len()).max();
+        // With the longest prefix and a terminator.
+        assert!(longest.unwrap_or(0) + "rx_queue_4095_".len() < bindings::ETH_GSTRING_LEN as usize);
+        for (i, name) in Counter::NAMES.iter().enumerate() {
+            assert!(!Counter::NAMES[..i].contains(name));
+        }
+        assert_eq!(Counter::NAMES[Counter::RingFull as usize], "xdp_ring_full");
+        assert_eq!(Counter::NAMES[Counter::XskDropped as usize], "xsk_dropped");
+    }
+
+    #[test]
+    fn drops_are_those_of_the_queues() -> Result {
+        let state = State::<Probe>::new(true, 3, 0)?;
+        for (queue, counter, n) in [
+            (0, Counter::RingFull, 1),
+            (0, Counter::Drop, 100),
+            (1, Counter::XskDropped, 2),
+            (1, Counter::XskTooLong, 4),
+            (2, Counter::Errors, 8),
+        ] {
+            count(&state.counters[queue], counter, n);
+        }
+        let drops = |all, overruns| setup::Drops { all, overruns };
+        assert_eq!(state.drops(0..1), drops(1, 1));
+        assert_eq!(state.drops(1..2), drops(6, 2));
+        assert_eq!(state.drops(0..3), drops(15, 3));
+        assert_eq!(state.drops(3..3), drops(0, 0));
+        // What does not exist has dropped nothing.
+        assert_eq!(state.drops(3..4), drops(0, 0));
+        assert_eq!(state.counters(3), None);
+        Ok(())
+    }
 }

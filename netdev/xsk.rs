@@ -708,3 +708,69 @@ impl Buffers<'_> {
 
 /// Keeps [`XskBuff`] from outliving the poll in which it was filled.
 pub(crate) type Brand<'a> = PhantomData<&'a mut RxPool>;
+
+#[kunit_tests(netdev_xsk)]
+mod tests {
+    use super::*;
+
+    /// A descriptor of a packet.
+    fn desc(addr: u64, options: u32) -> bindings::xdp_desc {
+        bindings::xdp_desc {
+            addr,
+            len: 100,
+            options,
+        }
+    }
+
+    /// The addresses of the first packet's descriptors.
+    fn first(left: &[bindings::xdp_desc]) -> (usize, u64) {
+        let first = many(left);
+        (first.len(), first.last().map_or(0, |desc| desc.addr))
+    }
+
+    #[test]
+    fn a_packet_ends_with_its_last_descriptor() {
+        let more = bindings::XDP_PKT_CONTD;
+        let metadata = bindings::XDP_TX_METADATA;
+        assert_eq!(first(&[desc(1, metadata), desc(2, 0)]), (1, 1));
+        assert_eq!(first(&[desc(1, more), desc(2, 0), desc(3, 0)]), (2, 2));
+        assert_eq!(
+            first(&[desc(1, more | metadata), desc(2, more), desc(3, 0)]),
+            (3, 3)
+        );
+        // The end is missing.
+        assert_eq!(first(&[desc(1, more), desc(2, more)]), (2, 2));
+    }
+
+    /// The bytes of a packet in two buffers, with a checksum from `start` on.
+    fn summed(packet: [u8; 12], split: usize, start: u32, offset: u32) -> [u8; 12] {
+        let mut packet = packet;
+        let data = packet.as_mut_ptr();
+        let buffer = |from: usize, to: usize| bindings::xdp_buff {
+            data: data.wrapping_add(from).cast(),
+            data_end: data.wrapping_add(to).cast(),
+            ..pin_init::zeroed()
+        };
+        let (mut head, mut frag) = (buffer(0, split), buffer(split, packet.len()));
+        let mut both: [*mut bindings::xdp_buff; 2] = [&mut head, &mut frag];
+        // SAFETY: The buffers are parts of the packet, and the checksum is in it.
+        unsafe { bindings::netdev_helper_xsk_checksum(both.as_mut_ptr(), 2, start, offset) };
+        packet
+    }
+
+    #[test]
+    fn a_checksum_may_be_anywhere() {
+        // The example of RFC 1071, section 3, behind a place for the checksum.
+        let packet = [9, 9, 0, 0, 0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
+        let mut expected = packet;
+        expected[2..4].copy_from_slice(&[0x22, 0x0d]);
+        for split in 1..packet.len() {
+            assert_eq!(summed(packet, split, 2, 0), expected);
+        }
+        // At the end, and over nothing but itself.
+        let zeros = [0; 12];
+        let mut expected = zeros;
+        expected[10..].copy_from_slice(&[0xff, 0xff]);
+        assert_eq!(summed(zeros, 11, 4, 6), expected);
+    }
+}
