@@ -63,17 +63,18 @@ test: modules check doc selftests xskxceiver kunit-debug selftests-debug ## Run 
 	@scripts/selftests.sh total
 
 # The programs of the XDP tests.
-build/selftests/xdp.bpf.o: selftests/xdp.bpf.c | root
+test_programs := build/selftests/xdp.bpf.o build/selftests/xdp_hints.bpf.o
+$(test_programs): build/selftests/%.bpf.o: selftests/%.bpf.c | root
 	@mkdir -p build/selftests
 	@$(in_root) sh -c 'clang-19 -O2 -g -Wall -Werror -target bpf \
 		-idirafter /usr/include/$$(gcc -print-multiarch) -c $< -o $@'
 
 .PHONY: selftests
-selftests: modules tools build/selftests/xdp.bpf.o ## Run the selftests on the stock kernel in QEMU
+selftests: modules tools $(test_programs) ## Run the selftests on the stock kernel in QEMU
 	@scripts/selftests.sh stock
 
 .PHONY: selftests-debug
-selftests-debug: modules-debug tools build/selftests/xdp.bpf.o ## Run the selftests on the debug kernel in QEMU
+selftests-debug: modules-debug tools $(test_programs) ## Run the selftests on the debug kernel in QEMU
 	@scripts/selftests.sh debug
 
 .PHONY: xskxceiver

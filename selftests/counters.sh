@@ -10,7 +10,6 @@ load_module numdevs=0
 new_ns ns
 in_ns() { ip netns exec "$ns" "$@"; }
 cpus=$(nproc)
-kernel=$(realpath "$KSELFTEST/../../..")
 
 ip -n "$ns" link add rlo0 type rlo
 ip -n "$ns" link set rlo0 up

@@ -17,6 +17,8 @@ for candidate in "$PWD"/../build/module*/rust_loopback.ko; do
 	[ "$(modinfo -F vermagic "$candidate" 2>/dev/null | cut -d ' ' -f 1)" != "$(uname -r)" ] ||
 		module=$candidate
 done
+# The sources of a kernel like the running one.
+kernel=$(realpath "$KSELFTEST/../../..")
 finished=
 
 # is NAME EXPECTED ACTUAL: the two are the same text.

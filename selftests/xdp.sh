@@ -260,6 +260,50 @@ under_way() {
 	is "and nothing was dropped" 0 $(($(counter "$ns" rlo0 rx_dropped) - dropped))
 }
 
+# What the device tells about itself with netdev-genl.
+features() {
+	nsenter --net="/run/netns/$ns" "$kernel/tools/net/ynl/pyynl/cli.py" --no-schema --output-json \
+		--spec "$kernel/Documentation/netlink/specs/netdev.yaml" --do dev-get \
+		--json "{\"ifindex\": $(ip netns exec "$ns" cat /sys/class/net/rlo0/ifindex)}" |
+		python3 -c "import json, sys; print(*sorted(json.load(sys.stdin)['$1']))"
+}
+
+# asked FIELD: what the device has told the program about the last packet.
+asked() {
+	bpftool -j map dump pinned $pins/answers | python3 -c \
+		"import json, sys; print(json.load(sys.stdin)[0]['formatted']['value']['$1'])"
+}
+
+# What programs can ask the device.
+hints() {
+	local before hash
+	is "hints that there are" "hash timestamp" "$(features xdp-rx-metadata-features)"
+	is "requests that AF_XDP sockets may make" "tx-checksum tx-timestamp" "$(features xsk-features)"
+	# A program that asks is loaded by a kernel that describes its functions only.
+	[ -e /sys/kernel/btf/vmlinux ] || return 0
+	nsenter --net="/run/netns/$ns" bpftool prog load "${object/xdp/xdp_hints}" $pins/hints \
+		xdpmeta_dev rlo0 pinmaps $pins
+	ok "a program that asks is attached" attach hints
+	before=$(date +%s%N)
+	is "hints, stack: what arrives" "$all" "$(deliver stack $count $size)"
+	is "hints, stack: there is a time" 0 "$(asked timestamp_result)"
+	is "hints, stack: it is that of arrival" yes \
+		"$(between "$before" "$(asked timestamp)" "$(date +%s%N)")"
+	is "hints, stack: there is a hash, of ports, too" "0 8" \
+		"$(asked hash_result) $(asked hash_type)"
+	hash=$(asked hash)
+	is "hints, stack: what arrives of another flow" "$all" "$(deliver stack $count $size)"
+	is "hints, stack: it has another hash" yes "$([ "$(asked hash)" != "$hash" ] && echo yes)"
+	is "hints, frames: what arrives" "$all" "$(deliver frames $count $size)"
+	is "hints, frames: there is a time, and no hash" "0 -61" \
+		"$(asked timestamp_result) $(asked hash_result)"
+	detach
+	rm $pins/hints $pins/answers
+}
+
+# between A B C: whether they are in order.
+between() { [ "$1" -le "$2" ] && [ "$2" -le "$3" ] && echo yes; }
+
 life() {
 	attach pass
 	ip -n "$ns" link set rlo0 down
@@ -312,6 +356,7 @@ loops
 large
 changes
 under_way
+hints
 life
 queues
 umount $pins
