@@ -113,12 +113,15 @@ build/bench/batch: tools/bench/batch.c | bench-packages
 	@$(in_root) gcc -O2 -pthread -Wall -Wextra -Werror -o $@ $<
 
 .PHONY: tools
-tools: tools-packages ## Build build/rlo-xsk, a program for AF_XDP sockets
+tools: tools-packages build/xsk_echo ## Build build/rlo-xsk, a program for AF_XDP sockets, and the sample in C
 	$(step) "Building rlo-xsk" "90 s" rlo-xsk $(cargo) build --release --locked
 	@cp build/cargo/target/release/rlo-xsk build/
 
+build/xsk_echo: samples/xsk_echo.c | tools-packages
+	@$(in_root) gcc -O2 -Wall -Wextra -Werror -o $@ $< -lxdp
+
 .PHONY: check-tools
-check-tools: tools-packages ## Check the format and the lints of rlo-xsk, and run its unit tests
+check-tools: tools-packages build/xsk_echo ## Check the format and the lints of rlo-xsk, and run its unit tests
 	$(step) "Checking the format of rlo-xsk" "1 s" rlo-xsk-fmt $(cargo) fmt --check
 	$(step) "Checking the lints of rlo-xsk" "30 s" rlo-xsk-clippy \
 		$(cargo) clippy --locked --all-targets -- -D warnings
@@ -169,7 +172,7 @@ modules-debug modules-uml modules-native: modules-%:
 .PHONY: clean
 clean: ## Remove what was built, keep the build root and the kernel tree
 	rm -rf build/module* build/clippy build/doc build/logs build/selftests build/xskxceiver \
-		build/cargo/target build/rlo-xsk
+		build/cargo/target build/rlo-xsk build/xsk_echo
 
 .PHONY: distclean
 distclean: ## Remove everything under build/

@@ -8,7 +8,7 @@
 #   scripts/buildroot.sh [bench|tools]
 #
 #   bench    with the programs of the benchmark
-#   tools    with what builds tools/rlo-xsk
+#   tools    with what builds tools/rlo-xsk and samples/xsk_echo.c
 #
 # Environment:
 #   KERNEL   release to use (e.g. 7.3.4+deb13-cloud-amd64); by default the
@@ -33,8 +33,8 @@ guest=(
 )
 # What the benchmark measures and draws with; 'buildroot.sh bench' installs it.
 bench=(iperf3 netperf python3-matplotlib)
-# What builds tools/rlo-xsk; 'buildroot.sh tools' installs it.
-tools=(cargo libbpf-dev)
+# What builds tools/rlo-xsk and samples/xsk_echo.c; 'buildroot.sh tools' installs it.
+tools=(cargo libbpf-dev libxdp-dev)
 
 # Runs apt-get in the root; services must not be started there.
 apt() {
@@ -141,5 +141,5 @@ more() {
 
 case ${1:-} in
 bench) more bench "the programs of the benchmark" "${bench[@]}" ;;
-tools) more tools "what builds tools/rlo-xsk" "${tools[@]}" ;;
+tools) more tools "what builds the tools" "${tools[@]}" ;;
 esac
