@@ -30,8 +30,11 @@ SOL_XDP = 283
 MMAP_OFFSETS, RX_RING, TX_RING, UMEM_REG, FILL_RING, COMPLETION_RING, STATISTICS = range(1, 8)
 PAGE_OFFSETS = {RX_RING: 0, TX_RING: 1 << 31, FILL_RING: 1 << 32, COMPLETION_RING: 3 << 31}
 SHARED_UMEM, COPY, ZEROCOPY, NEED_WAKEUP, USE_SG = (1 << bit for bit in range(5))
-UNALIGNED_CHUNKS = 1
-CONTD = 1
+UNALIGNED_CHUNKS, TX_METADATA_LEN = 1, 4
+CONTD, TX_METADATA = 1, 2
+# Before the data of a packet: what is asked for, and where a checksum begins and goes.
+METADATA = struct.Struct("QHHIQ")
+WANT_TIMESTAMP, WANT_CHECKSUM = 1, 2
 ENTRIES = {RX_RING: "QII", TX_RING: "QII", FILL_RING: "Q", COMPLETION_RING: "Q"}
 
 BPF_MAP_UPDATE_ELEM, BPF_OBJ_GET = 2, 7
@@ -73,7 +76,8 @@ def place(address):
 
 
 def checksum(data):
-    """That of an IPv4 header."""
+    """That of the Internet's protocols."""
+    data += bytes(len(data) % 2)
     total = sum(struct.unpack(f">{len(data) // 2}H", data))
     total = (total & 0xFFFF) + (total >> 16)
     return ~(total + (total >> 16)) & 0xFFFF
@@ -180,8 +184,11 @@ class Port:
         else:
             self.umem = mmap.mmap(-1, self.size)
             self.poison()
-            unaligned = UNALIGNED_CHUNKS if self.unaligned else 0
-            area = address_of(self.umem), self.size, self.chunk, 0, unaligned, 0
+            flags = UNALIGNED_CHUNKS if self.unaligned else 0
+            metadata = "metadata" in mode
+            flags |= TX_METADATA_LEN if metadata else 0
+            before = METADATA.size if metadata else 0
+            area = address_of(self.umem), self.size, self.chunk, 0, flags, before
             self.set(UMEM_REG, struct.pack("QQIIII", *area))
             kinds += [FILL_RING, COMPLETION_RING]
         for kind in kinds:
@@ -571,6 +578,42 @@ class Commands:
         names = {data: "whole", last: "next"}
         found = " ".join(names.get(packet, f"{len(packet)} bytes") for packet in packets)
         return f"{len(flow.back)} back, {port.statistics()[2] - invalid} invalid: {found}"
+
+    def request(self, source, target, size, parts="1", start="34", heard="0"):
+        """Sends a datagram of several parts with a request for its checksum, which begins at
+        start, and for the time. Says what became of both, and what the stack got."""
+        port, size, parts, start = self.ports[source], int(size), int(parts), int(start)
+        other = self.ports[target] if target in self.ports else None
+        # The receiver's stack adds its pseudo-header; the field has the sum of this.
+        data = frame(self.number, size)
+        expected = datagram(self.number, size - HEADERS)
+        self.number += 1
+        pseudo = ADDRESS + ADDRESS + struct.pack(">HH", 17, size - 34)
+        data = data[:40] + struct.pack(">H", ~checksum(pseudo) & 0xFFFF) + data[42:]
+        right = data[:40] + struct.pack(">H", checksum(data[34:])) + data[42:]
+        places = [chunk + 256 for chunk in port.chunks(port.half, port.size)]
+        length = -(-size // parts)
+        before = time.time_ns()
+        request = WANT_TIMESTAMP | WANT_CHECKSUM, start, 6, 0, 0
+        port.write(places[0] - METADATA.size, METADATA.pack(*request))
+        for i in range(parts):
+            part = data[i * length : (i + 1) * length]
+            port.write(places[i], part)
+            options = (CONTD if i < parts - 1 else 0) | (0 if i else TX_METADATA)
+            port.tx.put([(places[i], len(part), options)])
+        flow = Flow(port, other).until(parts, 1 if other else 0)
+        names = {right: "right", data: "as it was", b"": "elsewhere"}
+        got = b"".join(other.read(at, length) for at, length, _ in flow.packets) if other else b""
+        sum_is = names.get(got, "wrong")
+        stamp = struct.unpack("Q", port.read(places[0] - METADATA.size + 8, 8))[0]
+        time_is = "right" if before <= stamp <= time.time_ns() else "wrong"
+        datagrams = []
+        for _ in Until():
+            datagrams += self.datagrams()
+            if len(datagrams) >= int(heard):
+                break
+        intact = "" if datagrams == [expected] * int(heard) else " not"
+        return f"checksum {sum_is}, time {time_is}, {int(heard)} to the stack{intact}"
 
     def endless(self, source, target):
         """Sends the beginning of a packet, and its end only later."""

@@ -20,7 +20,7 @@ packets=${XSK_PACKETS:-1000000}
 [ "${KSFT_MACHINE_SLOW:-no}" != yes ] || packets=${XSK_PACKETS:-200000}
 kills=${XSK_KILLS:-20}
 seed=${XSK_SEED:-$RANDOM}
-parts=${XSK_PARTS:-actions exchange hostile beside programs changes killed}
+parts=${XSK_PARTS:-actions exchange hostile requests beside programs changes killed}
 # Seconds until a test gives up.
 limit=60
 [ "${KSFT_MACHINE_SLOW:-no}" != yes ] || limit=240
@@ -536,6 +536,35 @@ hostile() {
 		"$(ask rewrite a b $(repeats 100))"
 	is "nothing around a packet is written to" "0 wrong, 0 touched" \
 		"$(ask leaves_alone a b $(repeats 320))"
+	ask close a b >/dev/null
+	quit
+	detach
+}
+
+# What a sender asks for in front of its packets: the UDP checksum, and the time.
+requests() {
+	attach all_to_socket
+	start
+	pair metadata
+	is "requests: a checksum of an even length" "checksum right, time right, 0 to the stack" \
+		"$(ask request a b 100)"
+	is "requests: of an odd one" "checksum right, time right, 0 to the stack" \
+		"$(ask request a b 1237)"
+	is "requests: a checksum that begins behind the packet" \
+		"checksum as it was, time right, 0 to the stack" "$(ask request a b 100 1 95)"
+	is "requests: one that ends behind it" \
+		"checksum as it was, time right, 0 to the stack" "$(ask request a b 100 1 93)"
+	ask close b >/dev/null
+	is "requests: to the stack" "checksum elsewhere, time right, 1 to the stack" \
+		"$(ask request a none 100 1 34 1)"
+	ask close a >/dev/null
+	pair metadata,sg
+	is "requests: a packet of several frames" "checksum right, time right, 0 to the stack" \
+		"$(ask request a b 1237 4)"
+	ip -n "$ns" link set rlo0 mtu 9000
+	is "requests: into several frames" "checksum right, time right, 0 to the stack" \
+		"$(ask request a b 8001 3)"
+	ip -n "$ns" link set rlo0 mtu 3498
 	ask close a b >/dev/null
 	quit
 	detach
