@@ -9,8 +9,8 @@
 #                                        in the modes of XSK_MODES (all)
 #   scripts/selftests.sh total           the last counts of all three, added up
 #
-# The debug kernel is many times slower, and most of a test is one process after
-# another: there are two guests at a time, and kmemleak, which doubles the time,
+# Most of a test is one process after another: there are two guests at a time. On
+# the debug kernel, which is many times slower, kmemleak, which doubles the time,
 # watches over the tests that make and remove devices, addresses and namespaces.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -20,8 +20,13 @@ kernel=$what
 mkdir -p "$logs"
 tests=$(sed -n '/^TEST_PROGS :=/,/[^\\]$/s/.*[ \t]\([a-z_]*\.sh\).*/\1/p' "$top/selftests/Makefile")
 kmemleak="load.sh netns.sh errors.sh many.sh sample.sh localhost.sh"
-# Those that run after these, so that both guests have as much to do.
+# Those of the second guest, so that both have as much to do: on the debug kernel after
+# those under kmemleak, and on the stock kernel.
 after_kmemleak="features.sh link.sh tools.sh xsk.sh"
+second="features.sh sockets.sh offload.sh link.sh tools.sh sample.sh xdp.sh"
+
+# without TESTS: all others.
+without() { grep -vxF "$(tr ' ' '\n' <<<"$1")" <<<"$tests" | xargs; }
 
 # run NAME SECONDS PARAMETERS TESTS: in a guest, with the output in build/logs.
 run() {
@@ -38,18 +43,20 @@ run() {
 status=0
 case $what in
 stock)
-	log=("$logs/selftests.log")
+	log=("$logs/selftests.log" "$logs/selftests-2.log")
 	slow=no
 	limit=$(sed -n 's/^timeout=//p' "$top/selftests/settings")
-	say "Running the selftests on the stock kernel (about 7 min; log: ${log[0]#"$top"/})"
-	run selftests 3000 "" "$(xargs <<<"$tests")" || status=$?
+	say "Running the selftests on the stock kernel (about 8 min; logs: ${log[*]#"$top"/})"
+	run selftests-2 3000 "" "$second" &
+	beside=$!
+	run selftests 3000 "" "$(without "$second")" || status=$?
+	wait $beside || status=$?
 	;;
 debug)
 	log=("$logs/selftests-debug.log" "$logs/selftests-kmemleak.log" "$logs/selftests-debug-2.log")
 	slow=yes
 	# Seconds for one test. The longest takes 300 on an idle host.
 	limit=1800
-	others=$(grep -vxF "$(tr ' ' '\n' <<<"$kmemleak $after_kmemleak")" <<<"$tests")
 	say "Running the selftests on the debug kernel (about 25 min; logs: ${log[*]#"$top"/})"
 	{
 		run selftests-kmemleak 4500 "" "$kmemleak" || status=$?
@@ -57,7 +64,7 @@ debug)
 		exit $status
 	} &
 	beside=$!
-	run selftests-debug 4500 kmemleak=off "$(xargs <<<"$others")" || status=$?
+	run selftests-debug 4500 kmemleak=off "$(without "$kmemleak $after_kmemleak")" || status=$?
 	wait $beside || status=$?
 	;;
 xskxceiver)
