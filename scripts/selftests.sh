@@ -57,7 +57,7 @@ debug)
 	slow=yes
 	# Seconds for one test. The longest takes 300 on an idle host.
 	limit=1800
-	say "Running the selftests on the debug kernel (about 25 min; logs: ${log[*]#"$top"/})"
+	say "Running the selftests on the debug kernel (about 30 min; logs: ${log[*]#"$top"/})"
 	{
 		run selftests-kmemleak 4500 "" "$kmemleak" || status=$?
 		run selftests-debug-2 4500 kmemleak=off "$after_kmemleak" || status=$?
