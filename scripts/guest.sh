@@ -33,7 +33,8 @@ set -euo pipefail
 # What the kernel never prints when all is well, an expression a line.
 bad_log=$top/selftests/bad-log
 
-kernel=stock name=guest limit=300 cpus=2 memory=1024 interactive='' parameters= qemu_options= deterministic=
+kernel=stock name=guest limit=300 cpus=2 memory=1024 interactive=''
+parameters='' qemu_options='' deterministic=''
 while getopts k:n:t:c:m:a:q:di option; do
 	case $option in
 	k) kernel=$OPTARG ;;
@@ -66,10 +67,10 @@ mkdir -p "$dir" "$logs"
 # boot ACCELERATOR SECONDS LOG COMMAND...; the guest's exit status goes to
 # $dir/status, which stays empty when the guest did not get that far.
 boot() {
-	local accel=$1 seconds=$2 log=$3 cpu=host
+	local accel=$1 seconds=$2 log=$3 cpu=host clock=()
 	shift 3
 	[ "$accel" = kvm ] || { accel=tcg,thread=multi cpu=max,la57=off; }
-	[ -z "$deterministic" ] || accel="tcg -icount shift=0,sleep=off"
+	[ -z "$deterministic" ] || { accel=tcg clock=(-icount "shift=0,sleep=off"); }
 	printf '%q ' "$@" >"$dir/command"
 	printf 'COLUMNS=%q LINES=%q TERM=%q INTERACTIVE=%q KERNEL=%q\n' "${COLUMNS:-80}" \
 		"${LINES:-24}" "${TERM:-dumb}" "$interactive" "$kernel" >"$dir/settings"
@@ -85,9 +86,10 @@ boot() {
 	# A socket for each CPU: the MP table, which a kernel without ACPI reads, lists
 	# one CPU of a socket. The kernel's test of its timer (no_timer_check) fails when
 	# the host does not give QEMU time for a moment.
+	# shellcheck disable=SC2086 # several options
 	timeout --foreground --kill-after=5 "$seconds" qemu-system-x86_64 \
 		-nodefaults -no-user-config -display none -no-reboot \
-		-machine q35 -accel $accel -cpu $cpu -smp "$cpus,sockets=$cpus" -m "$memory" \
+		-machine q35 -accel "$accel" "${clock[@]}" -cpu $cpu -smp "$cpus,sockets=$cpus" -m "$memory" \
 		-object memory-backend-memfd,id=memory,size="${memory}M",share=on -numa node,memdev=memory \
 		-chardev socket,id=fs,path="$dir/fs.sock" \
 		-device vhost-user-fs-pci,chardev=fs,tag=root \

@@ -16,16 +16,16 @@ log=$logs/kunit-$kernel.log
 mkdir -p "$logs"
 # Not the kernel's own suites, which would run at boot and taint the kernel.
 suites="kunit.enable=1 kunit.autorun=1 kunit.filter_glob=netdev_*"
-load="/src/scripts/kunit-load.sh /src/build/module-$kernel/rust_loopback.ko"
+load=(/src/scripts/kunit-load.sh "/src/build/module-$kernel/rust_loopback.ko")
 status=0
 case $kernel in
 uml)
 	say "Running the KUnit suites on User-mode Linux (about 3 s; log: ${log#"$top"/})"
-	"$top/scripts/uml.sh" -a "$suites" uml $load >"$log" 2>&1 || status=$?
+	"$top/scripts/uml.sh" -a "$suites" uml "${load[@]}" >"$log" 2>&1 || status=$?
 	;;
 debug)
 	say "Running the KUnit suites on the debug kernel (about 1 min; log: ${log#"$top"/})"
-	"$top/scripts/guest.sh" -k debug -n kunit -a "$suites" sh -c "$load" >"$log" 2>&1 || status=$?
+	"$top/scripts/guest.sh" -k debug -n kunit -a "$suites" "${load[@]}" >"$log" 2>&1 || status=$?
 	;;
 *) die "usage: scripts/kunit.sh uml|debug" ;;
 esac

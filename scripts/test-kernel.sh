@@ -98,10 +98,10 @@ fi
 [ -f "$source" ] || die "$source is missing from the build root: run 'make root'"
 
 [ "$(cat "$unpacked" 2>/dev/null)" = "$stock" ] ||
-	step "Unpacking the kernel sources for the $kernel kernel" "15 s" $kernel-kernel-unpack unpack
+	step "Unpacking the kernel sources for the $kernel kernel" "15 s" "$kernel-kernel-unpack" unpack
 rm -f "$built"
-step "Configuring the $kernel kernel" "15 s" $kernel-kernel-config configure
-step "Building the $kernel kernel" "$minutes min" $kernel-kernel-build compile
+step "Configuring the $kernel kernel" "15 s" "$kernel-kernel-config" configure
+step "Building the $kernel kernel" "$minutes min" "$kernel-kernel-build" compile
 [ "$kernel" != debug ] ||
 	step "Installing the debug kernel into build/root" "10 s" debug-kernel-install install_kernel
 printf '%s\n' "$made_from" >"$built"

@@ -20,6 +20,7 @@ add() { ip -n "$ns" addr add "$@" dev rlo0; }
 
 ip -n "$ns" link add rlo0 type rlo
 ip -n "$ns" link set rlo0 up
+# shellcheck disable=SC2154 # new_ns has set peer
 ip link add veth0 netns "$ns" type veth peer name veth0 netns "$peer"
 ip -n "$ns" link set veth0 up
 ip -n "$peer" link set veth0 up

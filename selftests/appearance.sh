@@ -47,6 +47,7 @@ same() { # NAME COMMAND, with DEVICE for the device
 	lo=$(in_ns sh -c "${2//DEVICE/lo}" 2>&1)
 	ok "$1: succeeds" in_ns sh -c "${2//DEVICE/rlo0}"
 	rlo=$said
+	# shellcheck disable=SC2001 # only words
 	is "$1" "$(sed 's/\blo\b/DEVICE/g' <<<"$lo")" "${rlo//rlo0/DEVICE}"
 }
 

@@ -52,6 +52,7 @@ same() { # NAME COMMAND with DEVICE
 	is "$1 is an error" "" "$(grep '(0)$' <<<"$lo")"
 }
 ip -n "$ns" link set rlo0 up
+# shellcheck disable=SC2154 # new_ns has set other
 same "moving it to another namespace" "ip -n $ns link set DEVICE netns $other"
 same "carrier off" "ip -n $ns link set DEVICE carrier off"
 same "protodown" "ip -n $ns link set DEVICE protodown on"

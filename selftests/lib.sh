@@ -7,7 +7,9 @@
 # A test sources this file, makes checks, and calls finish as its last command.
 
 : "${KSELFTEST:?is not set: run the tests with make -C selftests run_tests}"
+# shellcheck source=/dev/null # of the kernel, and checked there
 . "$KSELFTEST/kselftest/ktap_helpers.sh"
+# shellcheck source=/dev/null # of the kernel, and checked there
 . "$KSELFTEST/net/lib.sh"
 
 # The module that was built for the running kernel; if there is none, the
@@ -18,8 +20,8 @@ for candidate in "$PWD"/../build/module*/rust_loopback.ko; do
 		module=$candidate
 done
 # The sources of a kernel like the running one.
+# shellcheck disable=SC2034 # for the tests that source this file
 kernel=$(realpath "$KSELFTEST/../../..")
-finished=
 
 # is NAME EXPECTED ACTUAL: the two are the same text.
 is() {

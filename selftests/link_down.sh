@@ -69,6 +69,7 @@ ip -n "$ns" link set rlo0 up
 
 # Two links to a client, a service on our address. What is cut is a link.
 for i in 1 2; do
+	# shellcheck disable=SC2154 # new_ns has set client
 	ip link add link$i netns "$ns" type veth peer name link$i netns "$client"
 	ip -n "$ns" addr add 192.0.2.$((i * 16 + 1))/28 dev link$i
 	ip -n "$client" addr add 192.0.2.$((i * 16 + 2))/28 dev link$i

@@ -9,7 +9,7 @@ rlo_links() { ip -o link show type rlo | awk -F': ' '{ print $2 }' | xargs; }
 
 ok "the module loads" load_module
 is "one device is made" "rlo0" "$(rlo_links)"
-is "it is down" "down" "$(cat /sys/class/net/rlo0/flags | sed 's/0x8$/down/')"
+is "it is down" "down" "$(sed 's/0x8$/down/' /sys/class/net/rlo0/flags)"
 ok "the module unloads" unload_module
 is "its device is gone" "" "$(ip -o link show | grep -w rlo0)"
 is "the kind is unknown without the module" 2 \

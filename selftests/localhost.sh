@@ -20,10 +20,17 @@ where() {
 		ip -n "$ns" -force -batch - 2>/dev/null)
 	echo "${devices# }"
 }
-multicast() { in_ns python3 -c 'import socket
+
+# multicast DEVICE: sends a packet; how many the device has sent meanwhile.
+multicast() {
+	local before
+	before=$(counter "$ns" "$1" tx_packets)
+	in_ns python3 -c 'import socket
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 sock.bind(("127.0.0.1", 0))
-sock.sendto(b"x", ("239.1.1.1", 9))'; }
+sock.sendto(b"x", ("239.1.1.1", 9))'
+	echo $(($(counter "$ns" "$1" tx_packets) - before))
+}
 
 lo="lo lo lo lo"
 is "without a device" "$lo" "$(where)"
@@ -44,8 +51,7 @@ is "lo flaps: the device has its own addresses only" $'rlo0 inet 10.7.0.1/24\nrl
 before=$(counters "$ns" rlo0)
 is "lo flaps: ping 127.0.0.1 is lo's" 4 "$(moved "$ns" lo ping -q -c 2 -i 0.01 127.0.0.1)"
 is "lo flaps: ping ::1 is lo's" 4 "$(moved "$ns" lo ping -q -c 2 -i 0.01 ::1)"
-is "multicast from 127.0.0.1 leaves by lo" 1 \
-	"$(lo=$(counter "$ns" lo tx_packets); multicast; echo $(($(counter "$ns" lo tx_packets) - lo)))"
+is "multicast from 127.0.0.1 leaves by lo" 1 "$(multicast lo)"
 is "nothing of this goes by the device" "$before" "$(counters "$ns" rlo0)"
 for _ in 1 2 3; do
 	ip -n "$ns" link set rlo0 down
@@ -78,8 +84,7 @@ is "deleted from lo, localhost is the device's" "rlo0 rlo0 rlo0 rlo0" "$(where)"
 before=$(counters "$ns" lo)
 is "ping 127.0.0.1 goes through the device" 4 "$(moved "$ns" rlo0 ping -q -c 2 -i 0.01 127.0.0.1)"
 is "ping ::1 goes through the device" 4 "$(moved "$ns" rlo0 ping -q -c 2 -i 0.01 ::1)"
-is "multicast from 127.0.0.1 leaves by the device" 1 \
-	"$(before=$(counter "$ns" rlo0 tx_packets); multicast; echo $(($(counter "$ns" rlo0 tx_packets) - before)))"
+is "multicast from 127.0.0.1 leaves by the device" 1 "$(multicast rlo0)"
 is "nothing of this goes by lo" "$before" "$(counters "$ns" lo)"
 ip -n "$ns" addr del 127.0.0.1/8 dev rlo0
 ip -n "$ns" addr del ::1/128 dev rlo0

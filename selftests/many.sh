@@ -31,12 +31,12 @@ echoes() {
 rounds=$(repeats 3)
 for round in $(seq "$rounds"); do
 	for i in $(seq 50); do
-		printf 'link add r%d type rlo\nlink set r%d up\naddr add 10.8.%d.1/32 dev r%d\n' $i $i $i $i
+		printf 'link add r%d type rlo\nlink set r%d up\naddr add 10.8.%d.1/32 dev r%d\n' "$i" "$i" "$i" "$i"
 	done | ip -n "$ns" -batch -
 	is "round $round: 50 devices" 50 "$(count)"
 	is "round $round: every address answers" 50 "$(echoes)"
 	is "round $round: every device counted its own two packets" "50 x 2" \
-		"$(for i in $(seq 50); do counter "$ns" r$i rx_packets; done | sort | uniq -c | awk '{ print $1, "x", $2 }')"
+		"$(for i in $(seq 50); do counter "$ns" "r$i" rx_packets; done | sort | uniq -c | awk '{ print $1, "x", $2 }')"
 	for i in $(seq 50); do echo "link del r$i"; done | ip -n "$ns" -batch -
 	is "round $round: all deleted" 0 "$(count)"
 done

@@ -54,6 +54,7 @@ load_module numdevs=2
 ip link set rlo0 up
 ip addr add 10.9.1.1/32 dev rlo0
 new_ns ns1 ns2 ns3
+# shellcheck disable=SC2154 # new_ns has set them
 for ns in "$ns1" "$ns2" "$ns3"; do
 	device_in "$ns"
 	flood "$ns"

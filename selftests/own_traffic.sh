@@ -115,6 +115,7 @@ is "off: it is a loopback still" "LOOPBACK,UP,LOWER_UP" \
 # A default source for an interface without addresses, as an address of lo is.
 # Only off: inet_select_addr() does not look at L3 masters' addresses.
 new_ns ref
+# shellcheck disable=SC2154 # new_ns has set it
 ip -n "$ref" addr add 10.7.0.1/32 dev lo
 for n in "$ns" "$ref"; do
 	ip -n "$n" link add veth0 type veth peer name veth1
@@ -141,7 +142,7 @@ is "off: in the VRF, its address is in the VRF's table" "local 10.7.0.1 dev rlo0
 	"$(ip -n "$ns" route show table 100 type local 10.7.0.1 | grep -oE 'local [^ ]+ dev [^ ]+')"
 ok "off: in the VRF, its address answers" in_ns ping -q -c 2 -i 0.01 -I blue 10.7.0.1
 is "off: in the VRF, its address answers in the VRF only" 1 \
-	"$(in_ns ping -q -c 1 -W 1 10.7.0.1 >/dev/null 2>&1; [ $? -ne 0 ] && echo 1)"
+	"$(in_ns ping -q -c 1 -W 1 10.7.0.1 >/dev/null 2>&1 || echo 1)"
 ip -n "$ns" link set rlo0 down
 is "it cannot be switched on in a VRF" \
 	"netlink error: Device or resource busy (1)" "$(sentence set_flag on)"
@@ -161,6 +162,7 @@ is "on: its IPv6 address cannot be the preferred source of a route" \
 
 # With policy rules, an L3 master does not bind the lookup to itself.
 new_ns rules
+# shellcheck disable=SC2154 # new_ns has set it
 ip -n "$rules" link add rlo0 type rlo
 ip -n "$rules" addr add 10.7.0.1/24 dev rlo0
 ip -n "$rules" link set rlo0 up
@@ -195,7 +197,7 @@ named del
 
 for i in $(seq "$(repeats 24)"); do
 	ip -n "$ns" link set rlo0 down
-	set_flag $([ $((i % 2)) -eq 0 ] && echo on || echo off)
+	set_flag "$([ $((i % 2)) -eq 0 ] && echo on || echo off)"
 	ip -n "$ns" link set rlo0 up
 done
 is "switched to and fro, it is on" on "$(flag)"

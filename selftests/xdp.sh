@@ -17,13 +17,14 @@ size=92 # and a header: the length that the program 'checksum' looks for
 attach() { ip -n "$ns" -force link set rlo0 xdpdrv pinned "$pins/$1"; }
 detach() { ip -n "$ns" link set rlo0 xdpdrv off; }
 
-# number N: N as the bytes of a value in a map, for bpftool.
-number() { printf '%d %d %d %d' $(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16 & 255)) 0; }
+# number N: its bytes in the array number, as bpftool wants a value in a map.
+number() { number=($(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16 & 255)) 0); }
 
 # set_map MAP KEY VALUE...: in bytes. A device is looked for in the namespace of the process.
 set_map() {
+	number "$2"
 	nsenter --net="/run/netns/$ns" \
-		bpftool map update pinned "$pins/$1" key $(number "$2") value "${@:3}"
+		bpftool map update pinned "$pins/$1" key "${number[@]}" value "${@:3}"
 }
 
 # seen FIELD: what the programs have counted (packets, longest, ...).
@@ -31,6 +32,7 @@ seen() {
 	bpftool -j map dump pinned "$pins/seen" | python3 -c \
 		"import json, sys; print(json.load(sys.stdin)[0]['formatted']['value']['$1'])"
 }
+# shellcheck disable=SC2046 # 32 words
 forget() { set_map seen 0 $(printf '0 %.0s' $(seq 32)); }
 
 # stat NAME: of queue 0.
@@ -45,6 +47,7 @@ deliver() {
 	ip netns exec "$ns" ./xdp.py receive "$2" >/tmp/xdp-arrived 2>/tmp/xdp-ready &
 	receiver=$!
 	until [ -s /tmp/xdp-ready ]; do sleep 0.05; done
+	# shellcheck disable=SC2154 # new_ns has set far
 	case $source in
 	stack) ip netns exec "$ns" ./xdp.py send 10.7.0.1 "$2" "$3" ;;
 	frames) ip netns exec "$far" ./xdp.py send 10.7.0.1 "$2" "$3" ;;
@@ -132,33 +135,35 @@ action() {
 actions() {
 	local source frags variants=("")
 	ip -n "$ns" link set veth1 xdpdrv pinned "$pins/forward_to"
-	set_map forward 0 $(number "$(ip netns exec "$ns" cat /sys/class/net/rlo0/ifindex)")
+	number "$(ip netns exec "$ns" cat /sys/class/net/rlo0/ifindex)"
+	set_map forward 0 "${number[@]}"
 	for frags in "" _frags; do
-		set_map cpus$frags 0 0 2 0 0 0 0 0 0
+		set_map "cpus$frags" 0 0 2 0 0 0 0 0 0
 	done
 	# A program on the way for frames to come back over a veth.
 	ip -n "$far" link set veth0 xdpdrv pinned "$pins/all_to_socket"
 	# A slow machine has large packets to see multi-buffer with.
 	[ "${KSFT_MACHINE_SLOW:-no}" = yes ] || variants+=(_frags)
 	for frags in "${variants[@]}"; do
-		set_map devices$frags 0 $(number "$(ip netns exec "$ns" cat /sys/class/net/veth1/ifindex)")
+		number "$(ip netns exec "$ns" cat /sys/class/net/veth1/ifindex)"
+		set_map "devices$frags" 0 "${number[@]}"
 		for source in stack frames; do
-			action $source pass$frags "$all" xdp_pass
-			action $source drop$frags "$none" xdp_drop
-			action $source tx$frags "$all" xdp_tx
-			action $source to_cpu$frags "$all" xdp_redirect
+			action "$source" "pass$frags" "$all" xdp_pass
+			action "$source" "drop$frags" "$none" xdp_drop
+			action "$source" "tx$frags" "$all" xdp_tx
+			action "$source" "to_cpu$frags" "$all" xdp_redirect
 			echo 1 >$tracing/events/xdp/xdp_exception/enable
 			: >$tracing/trace
-			action $source aborted$frags "$none" xdp_aborted
+			action "$source" "aborted$frags" "$none" xdp_aborted
 			is "$source, aborted$frags: each is traced" $count \
 				"$(grep -c 'action=ABORTED' $tracing/trace)"
 			echo 0 >$tracing/events/xdp/xdp_exception/enable
-			action $source invalid$frags "$none" xdp_aborted
+			action "$source" "invalid$frags" "$none" xdp_aborted
 		done
 		# Over veth1 they leave, for nobody's address.
 		local before
 		before=$(counter "$far" veth0 rx_packets)
-		action stack to_device$frags "$none" xdp_redirect
+		action stack "to_device$frags" "$none" xdp_redirect
 		is "stack, to_device$frags: they come out of the other device" $count \
 			$(($(counter "$far" veth0 rx_packets) - before))
 	done
@@ -172,9 +177,8 @@ same_both_ways() {
 }
 
 loops() {
-	local own
-	own=$(ip netns exec "$ns" cat /sys/class/net/rlo0/ifindex)
-	set_map devices 0 $(number "$own")
+	number "$(ip netns exec "$ns" cat /sys/class/net/rlo0/ifindex)"
+	set_map devices 0 "${number[@]}"
 	action stack to_device "$all" xdp_redirect
 	action stack tx "$all" xdp_tx
 }
@@ -200,14 +204,13 @@ large() {
 	attach pass_frags
 	is "TCP with a program: intact" "intact" "$(stream 3000000)"
 	is "its packets are not longer than the MTU" yes \
-		"$([ "$(seen longest)" -le 65550 ] && echo yes || seen longest)"
+		"$(seen longest | awk '{ print $1 <= 65550 ? "yes" : $1 }')"
 	detach
 	ip -n "$ns" link set rlo0 mtu 3502
 }
 
 # stream BYTES: over TCP to rlo0, whose content is compared.
 stream() {
-	local sum
 	head -c "$1" /dev/urandom >/tmp/xdp-sent
 	ip netns exec "$ns" socat -u TCP-LISTEN:9999,reuseaddr CREATE:/tmp/xdp-received &
 	until [ -n "$(ip netns exec "$ns" ss -Hlnt sport = 9999)" ]; do sleep 0.1; done
@@ -247,7 +250,7 @@ changes() {
 under_way() {
 	local i before dropped
 	before=$(stat xdp_pass) dropped=$(counter "$ns" rlo0 rx_dropped)
-	stream $(repeats 30000000) >/tmp/xdp-verdict &
+	stream "$(repeats 30000000)" >/tmp/xdp-verdict &
 	for ((i = 0; i < $(repeats 20); i++)); do
 		attach pass
 		attach pass_frags

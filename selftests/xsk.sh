@@ -38,11 +38,14 @@ eventually() {
 	done
 }
 
-# number N: N as the bytes of a value in a map, for bpftool.
-number() { printf '%d %d %d %d' $(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16 & 255)) 0; }
+# number N: its bytes in the array number, as bpftool wants a value in a map.
+number() { number=($(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16 & 255)) 0); }
 
 # set_map MAP KEY VALUE...: in bytes. A device is looked for in the namespace of the process.
-set_map() { in_ns bpftool map update pinned "$pins/$1" key $(number "$2") value "${@:3}"; }
+set_map() {
+	number "$2"
+	in_ns bpftool map update pinned "$pins/$1" key "${number[@]}" value "${@:3}"
+}
 
 # look: the counters of ethtool -S, in the array seen.
 declare -A seen
@@ -165,6 +168,7 @@ prepare() {
 	modprobe veth
 	new_ns ns far
 	# Nothing but the test's packets.
+	# shellcheck disable=SC2154 # new_ns has set far
 	for side in "$ns" "$far"; do
 		ip netns exec "$side" sysctl -qw net.ipv6.conf.default.disable_ipv6=1
 	done
@@ -179,7 +183,7 @@ prepare() {
 
 # action HEARD RECEIVED COUNTERS: what becomes of 100 packets, of 64 and 1500 bytes by turns.
 count=100
-bytes=$((count / 2 * (64 + 1500 - 2 * 14)))
+bytes=$((count * (64 + 1500 - 2 * 14) / 2))
 action() {
 	look
 	is "$source, $program: where packets arrive" "$count back, $1 to the stack, $2 to the socket" \
@@ -194,8 +198,9 @@ actions() {
 	ip -n "$ns" link set veth1 up
 	# A program on the way for frames to come back over a veth.
 	ip -n "$far" link set veth0 xdpdrv pinned $pins/all_to_socket
-	set_map devices 0 $(number "$(in_ns cat /sys/class/net/veth1/ifindex 2>/dev/null ||
-		ip netns exec "$ns" cat /sys/class/net/veth1/ifindex)")
+	number "$(in_ns cat /sys/class/net/veth1/ifindex 2>/dev/null ||
+		ip netns exec "$ns" cat /sys/class/net/veth1/ifindex)"
+	set_map devices 0 "${number[@]}"
 	set_map cpus 0 0 2 0 0 0 0 0 0
 	start
 	is "a socket is bound for zero-copy" "bound" "$(ask open a 0)"
@@ -215,7 +220,7 @@ actions() {
 			attach $program
 			case $program in
 			pass | drop | aborted | tx)
-				action $([[ $program = [pt]* ]] && echo $count || echo 0) 0 \
+				action "$([[ $program = [pt]* ]] && echo $count || echo 0)" 0 \
 					"$common rx1_xdp_$program=$count $way"
 				;;
 			invalid) action 0 0 "$common rx1_xdp_aborted=$count $way" ;;
@@ -391,6 +396,7 @@ changes() {
 		"netlink error: Device queue in use by AF_XDP netlink error: Invalid argument (1)" \
 		"$(sentence in_ns timeout $limit ethtool -L rlo0 rx 1 tx 1)"
 	for size in "rx 64 tx 18" "rx 4096 tx 64" "rx 1024 tx 20"; do
+		# shellcheck disable=SC2086 # several words
 		ok "rings of another size: $size" in_ns timeout $limit ethtool -G rlo0 $size
 	done
 	is "packets still move" yes "$(moves)"
@@ -474,7 +480,7 @@ hostile() {
 	start
 	for mode in aligned small unaligned unaligned,small; do
 		# A packet has to fit into a chunk.
-		ip -n "$ns" link set rlo0 mtu $([[ $mode = *small ]] && echo 1500 || echo 3498)
+		ip -n "$ns" link set rlo0 mtu "$([[ $mode = *small ]] && echo 1500 || echo 3498)"
 		pair $mode
 		is "$mode: descriptors that are none" \
 			"0 not back, 0 not intact, 0 too many, 0 not counted" "$(ask descriptors a b)"
@@ -533,9 +539,9 @@ hostile() {
 
 	pair aligned
 	is "frames that are written to during the copy" "0 not back, 0 lost, 0 wrong" \
-		"$(ask rewrite a b $(repeats 100))"
+		"$(ask rewrite a b "$(repeats 100)")"
 	is "nothing around a packet is written to" "0 wrong, 0 touched" \
-		"$(ask leaves_alone a b $(repeats 320))"
+		"$(ask leaves_alone a b "$(repeats 320)")"
 	ask close a b >/dev/null
 	quit
 	detach
