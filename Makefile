@@ -131,13 +131,21 @@ check-tools: tools-packages build/xsk_echo ## Check the format and the lints of 
 tools-packages: root
 	@scripts/buildroot.sh tools
 
+.PHONY: check-packages
+check-packages: root
+	@scripts/buildroot.sh check
+
+shell_scripts := .ci/run $(wildcard scripts/*.sh selftests/*.sh)
+
 .PHONY: check
-check: kernel check-tools ## Check formatting (rustfmt) and lints (clippy)
+check: kernel check-tools check-packages ## Check lints (clippy), format (rustfmt) and scripts (shellcheck)
 	$(step) "Checking the lints (clippy)" "15 s" clippy \
 		$(call build_for,$(release),clippy) CLIPPY=1 modules
 	$(step) "Checking the format (rustfmt)" "1 s" rustfmt $(in_root) rustfmt --check \
 		--config-path build/linux-$(release)/.rustfmt.toml \
 		rust_loopback.rs netdev/netdev.rs samples/rust_sink.rs
+	$(step) "Checking the shell scripts (shellcheck)" "20 s" shellcheck \
+		$(in_root) shellcheck $(shell_scripts)
 
 .PHONY: doc
 doc: kernel ## Make HTML of both crates' documentation in build/doc (rustdoc)

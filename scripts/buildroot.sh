@@ -5,10 +5,11 @@
 # toolchain that built this kernel, QEMU, and the tools used inside the guest.
 # The host needs mmdebstrap and nothing else.
 #
-#   scripts/buildroot.sh [bench|tools]
+#   scripts/buildroot.sh [bench|tools|check]
 #
 #   bench    with the programs of the benchmark
 #   tools    with what builds tools/rlo-xsk and samples/xsk_echo.c
+#   check    with what 'make check' needs beyond all that
 #
 # Environment:
 #   KERNEL   release to use (e.g. 7.3.4+deb13-cloud-amd64); by default the
@@ -35,6 +36,8 @@ guest=(
 bench=(iperf3 netperf python3-matplotlib)
 # What builds tools/rlo-xsk and samples/xsk_echo.c; 'buildroot.sh tools' installs it.
 tools=(cargo libbpf-dev libxdp-dev)
+# What checks the scripts; 'buildroot.sh check' installs it.
+check=(shellcheck)
 
 # Runs apt-get in the root; services must not be started there.
 apt() {
@@ -72,6 +75,7 @@ newest_kernel() {
 }
 
 # Says in words when the packages in the root do not belong together.
+# shellcheck disable=SC2016 # ${Version} is dpkg-query's
 verify() {
 	local release=$1 modules=$root/usr/lib/modules/$1 headers source rustc wanted
 	headers=$("$top/scripts/in-root.sh" dpkg-query -W -f '${Version}' "linux-headers-$release")
@@ -142,4 +146,5 @@ more() {
 case ${1:-} in
 bench) more bench "the programs of the benchmark" "${bench[@]}" ;;
 tools) more tools "what builds the tools" "${tools[@]}" ;;
+check) more check "what checks the scripts" "${check[@]}" ;;
 esac
