@@ -73,8 +73,8 @@ impl_flags!(
 /// What a driver does: the private data of a device, and the callbacks.
 ///
 /// The implementing type is the private data. It is made when the device is registered and dropped
-/// after the device is gone; in between, callbacks that run in parallel share it. Its destructor may
-/// sleep. It may neither take RTNL nor rely on it: RTNL is held if the registration failed.
+/// after the device is gone; in between, callbacks that run in parallel share it. Its destructor
+/// may sleep. It may neither take RTNL nor rely on it: RTNL is held if the registration failed.
 ///
 /// C counterpart: `struct net_device_ops`.
 pub trait Operations: Sized + Send + Sync + 'static {

@@ -88,7 +88,7 @@ __netdev_helper void netdev_helper_pcpu_lstats_add(struct pcpu_lstats __percpu *
 
 /* As dev_lstats_read(). */
 __netdev_helper void netdev_helper_pcpu_lstats_read(const struct pcpu_lstats __percpu *stats,
-				    u64 *packets, u64 *bytes)
+						    u64 *packets, u64 *bytes)
 {
 	unsigned int cpu;
 
@@ -823,6 +823,7 @@ __netdev_helper void netdev_helper_xsk_skb_done(struct sk_buff *skb, struct net_
 
 __netdev_helper void netdev_helper_smp_mb(void)
 {
+	/* What it orders the callers say. */
 	smp_mb();
 }
 

@@ -153,8 +153,8 @@ impl<'a> SkBuff<'a> {
     /// Does what `loopback_xmit()` does before `__netif_rx()`: takes the software transmit
     /// timestamp (there is no PHY to take one), clears it in the packet, releases the sending
     /// socket, makes the reference to the route a counted one, and sets protocol and packet type
-    /// from the Ethernet header, which is pulled (`eth_type_trans()`). With `rx_queue` the packet is
-    /// recorded for that receive queue, and counted for both queues; see
+    /// from the Ethernet header, which is pulled (`eth_type_trans()`). With `rx_queue` the packet
+    /// is recorded for that receive queue, and counted for both queues; see
     /// [`Device::rx_queue_for`].
     ///
     /// Packets of AF_PACKET, BPF and netconsole can be of any shape: one without an Ethernet header
@@ -176,10 +176,10 @@ impl<'a> SkBuff<'a> {
             unsafe { (*self.skb.as_ptr()).queue_mapping = path.rx() };
         }
 
-        // SAFETY: The packet is owned, unshared and being transmitted by the type invariants, and its
-        // linear part holds the 14 bytes that are read and pulled as in `eth_type_trans()`, as was
-        // checked above. `dev` is a valid device; packets on the backlog that still refer to it when
-        // it is unregistered are flushed by the core.
+        // SAFETY: The packet is owned, unshared and being transmitted by the type invariants, and
+        // its linear part holds the 14 bytes that are read and pulled as in `eth_type_trans()`, as
+        // was checked above. `dev` is a valid device; packets on the backlog that still refer to it
+        // when it is unregistered are flushed by the core.
         unsafe { bindings::netdev_helper_skb_into_rx(self.skb.as_ptr(), dev.as_raw()) };
 
         // INVARIANT: The socket was released, the route is counted, and the device, the MAC header

@@ -18,8 +18,8 @@ use netdev::{
 /// through `lo`.
 pub(super) const OWN_TRAFFIC: u32 = bit_u32(0);
 
-/// The private flag `queue-pairs`: what is sent on a queue arrives on the other queue of its pair (0
-/// and 1, 2 and 3, ...), not on the same one.
+/// The private flag `queue-pairs`: what is sent on a queue arrives on the other queue of its pair
+/// (0 and 1, 2 and 3, ...), not on the same one.
 pub(super) const QUEUE_PAIRS: u32 = bit_u32(1);
 
 #[vtable]

@@ -24,7 +24,7 @@ static long (*bpf_xdp_adjust_tail)(struct xdp_md *ctx, int delta) =
 static long (*bpf_xdp_adjust_meta)(struct xdp_md *ctx, int delta) =
 	(void *)BPF_FUNC_xdp_adjust_meta;
 static __s64 (*bpf_csum_diff)(__be32 *from, __u32 from_size, __be32 *to, __u32 to_size,
-			     __wsum seed) = (void *)BPF_FUNC_csum_diff;
+			      __wsum seed) = (void *)BPF_FUNC_csum_diff;
 static __u64 (*bpf_xdp_get_buff_len)(struct xdp_md *ctx) = (void *)BPF_FUNC_xdp_get_buff_len;
 static long (*bpf_xdp_load_bytes)(struct xdp_md *ctx, __u32 offset, void *buf, __u32 len) =
 	(void *)BPF_FUNC_xdp_load_bytes;

@@ -34,7 +34,8 @@ pub trait Buff<'p>: Sized {
     fn receive<T>(self, context: &Context<'p, T>, queue: Option<usize>) -> Result;
 
     /// Sends the packet to where the program has decided (`xdp_do_redirect()`). Fails if it cannot
-    /// go there; the packet is gone then, with `ENOBUFS` because an AF_XDP socket's RX ring is full.
+    /// go there; the packet is gone then, with `ENOBUFS` because an AF_XDP socket's RX ring is
+    /// full.
     fn redirect<T>(self, context: &Context<'p, T>, program: Program<'p>) -> Result;
 
     /// Drops the packet.

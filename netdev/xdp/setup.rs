@@ -591,8 +591,8 @@ impl<T: device::Operations> Device<T> {
         }
     }
 
-    /// `ndo_xsk_wakeup`: user space has put descriptors into its rings. While NAPI is disabled for a
-    /// moment there is nothing to do: all queues are polled when it is enabled.
+    /// `ndo_xsk_wakeup`: user space has put descriptors into its rings. While NAPI is disabled for
+    /// a moment there is nothing to do: all queues are polled when it is enabled.
     fn xsk_wakeup(&self, index: usize, flags: u32) -> Result {
         let state = self.xdp();
         let queues = state.queues().ok_or(ENXIO)?;

@@ -60,7 +60,10 @@ static size_t slot_size;
 
 static void connect_udp(const char *address, int gro)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICHOST | AI_PASSIVE };
+	struct addrinfo hints = {
+		.ai_socktype = SOCK_DGRAM,
+		.ai_flags = AI_NUMERICHOST | AI_PASSIVE,
+	};
 	struct addrinfo *info;
 	struct sockaddr_storage local;
 	socklen_t len = sizeof(local);
@@ -69,8 +72,10 @@ static void connect_udp(const char *address, int gro)
 	error = getaddrinfo(address, "0", &hints, &info);
 	if (error)
 		errx(1, "%s: %s", address, gai_strerror(error));
-	in = receiver.socket = socket(info->ai_family, SOCK_DGRAM, 0);
-	out = sender.socket = socket(info->ai_family, SOCK_DGRAM, 0);
+	in = socket(info->ai_family, SOCK_DGRAM, 0);
+	out = socket(info->ai_family, SOCK_DGRAM, 0);
+	receiver.socket = in;
+	sender.socket = out;
 	/* bind() to an IPv6 address of a device with own-traffic needs it. */
 	if (info->ai_family == AF_INET6 &&
 	    setsockopt(in, IPPROTO_IPV6, IPV6_FREEBIND, &one, sizeof(one)))
@@ -265,7 +270,8 @@ int main(int argc, char **argv)
 		receive_round();
 	}
 	clock_gettime(CLOCK_MONOTONIC, &end);
-	printf("%lld %ld\n", (end.tv_sec - start.tv_sec) * 1000000000LL + end.tv_nsec - start.tv_nsec,
+	printf("%lld %ld\n",
+	       (end.tv_sec - start.tv_sec) * 1000000000LL + end.tv_nsec - start.tv_nsec,
 	       rounds * batch);
 	return 0;
 }

@@ -105,7 +105,8 @@ pub struct Common {
     pub busy_budget: u32,
 
     /// How many packets are handled at a time
-    #[arg(short, long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=2048))]
+    #[arg(short, long, default_value_t = 64)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=2048))]
     pub batch: u32,
 
     /// Look for packets in a loop instead of sleeping until there are some

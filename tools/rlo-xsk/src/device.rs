@@ -131,8 +131,8 @@ impl Device {
             }
             (Errno::PERM | Errno::ACCESS, ..) => self.explain_socket(error),
             (Errno::INVAL, ..) => anyhow!(
-                "the socket could not be bound to {self}: {error}; 'ethtool -l {name}' shows whether \
-                 there is this queue, and zero-copy wants an MTU of at most {ZERO_COPY_MTU}"
+                "the socket could not be bound to {self}: {error}; 'ethtool -l {name}' shows \
+                 whether there is this queue, and zero-copy wants an MTU of at most {ZERO_COPY_MTU}"
             ),
             _ => anyhow!("the socket could not be bound to {self}: {error}"),
         }
@@ -147,7 +147,8 @@ impl Device {
                  again"
             ),
             Errno::NXIO => anyhow!(
-                "{self} is no longer bound: {name} was removed, or has fewer queues now; start again"
+                "{self} is no longer bound: {name} was removed, or has fewer queues now; start \
+                 again"
             ),
             _ => anyhow!("the kernel does not go on with {self}: {error}"),
         }

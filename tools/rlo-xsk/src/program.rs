@@ -121,7 +121,7 @@ fn open_above(bpffs: &Path) -> Result<(PathBuf, File)> {
         .is_ok_and(|file| fstatfs(file).is_ok_and(|found| found.f_type == BPF_FS_MAGIC));
     if !is_bpffs {
         bail!(
-            "{shown} is not a BPF file system: run 'mount -t bpf bpf {shown}', or name one with \
+            "{shown} is not a BPF file system: run 'mount -t bpf bpffs {shown}', or name one with \
              --bpffs ('ip netns exec' hides the one at /sys/fs/bpf)"
         );
     }
