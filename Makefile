@@ -138,7 +138,7 @@ check-packages: root
 shell_scripts := .ci/run $(wildcard scripts/*.sh selftests/*.sh)
 
 .PHONY: check
-check: kernel check-tools check-packages ## Check lints (clippy), format (rustfmt), scripts (shellcheck) and style (checkpatch)
+check: kernel check-tools check-packages ## Check lints (clippy), format (rustfmt), scripts (shellcheck), style (checkpatch) and unsafe.rst
 	$(step) "Checking the lints (clippy)" "15 s" clippy \
 		$(call build_for,$(release),clippy) CLIPPY=1 modules
 	$(step) "Checking the format (rustfmt)" "1 s" rustfmt $(in_root) rustfmt --check \
@@ -147,6 +147,7 @@ check: kernel check-tools check-packages ## Check lints (clippy), format (rustfm
 	$(step) "Checking the shell scripts (shellcheck)" "20 s" shellcheck \
 		$(in_root) shellcheck $(shell_scripts)
 	$(step) "Checking the style (checkpatch.pl)" "15 s" checkpatch $(in_root) scripts/checkpatch.sh
+	$(step) "Checking the list of unsafe code" "1 s" unsafe $(in_root) $(python) scripts/check-unsafe.py
 
 .PHONY: doc
 doc: kernel ## Make HTML of both crates' documentation in build/doc (rustdoc)
