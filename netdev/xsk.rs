@@ -505,28 +505,10 @@ impl RxPool {
         buffers
     }
 
-    /// Notes that a packet could not be put into a frame or an RX ring. Returns whether this is so
-    /// for longer than `patience`.
-    pub fn stuck_for(&mut self, patience: Delta) -> bool {
-        let since = *self.stuck.get_or_insert_with(Instant::now);
-        since.elapsed() > patience
-    }
-
     /// Notes that packets arrive.
     #[inline]
     pub fn flowing(&mut self) {
         self.stuck = None;
-    }
-
-    /// Tells user space that it has to wake the device when there are empty frames again. What
-    /// was put onto the rings before user space sees this is seen here afterwards.
-    pub fn sleep(&mut self) {
-        // SAFETY: The pool is valid by the type invariants, and bottom halves are disabled: both
-        // sides are used by polls only.
-        unsafe {
-            bindings::netdev_helper_xsk_need_wakeup(self.pool.as_ptr(), false, true);
-            bindings::netdev_helper_smp_mb();
-        }
     }
 
     /// Whether user space wakes the device when it is told to (`XDP_USE_NEED_WAKEUP`).
@@ -546,14 +528,16 @@ impl RxPool {
 ///
 /// # Invariants
 ///
-/// The buffers `next..end` of `pool.empty` were allocated from the pool and belong to nobody else.
+/// The buffers `next..end` of `pool.empty` were allocated from the pool. Each is used by nobody
+/// else, unless user space has put its frame onto the fill ring twice: then the same buffer is
+/// there twice, is filled twice and shown twice, and goes back once, as `xp_free()` sees to.
 pub struct Buffers<'a> {
     pool: &'a mut RxPool,
     next: usize,
     end: usize,
 }
 
-impl<'a> Buffers<'a> {
+impl Buffers<'_> {
     /// Replaces the buffers, of which none are left, by up to `count` new ones.
     fn refill(&mut self, count: usize) {
         let count = count.min(BATCH) as u32;
@@ -581,9 +565,10 @@ impl<'a> Buffers<'a> {
         Some(xdp)
     }
 
-    /// Copies a packet into buffers.
+    /// Copies a packet into buffers. There is one packet at a time, since the pool has one list for
+    /// all its fragments.
     #[inline]
-    pub fn fill(&mut self, packet: &TxPacket<'_>) -> Result<XskBuff<'a>, FillError> {
+    pub fn fill(&mut self, packet: &TxPacket<'_>) -> Result<XskBuff<'_>, FillError> {
         match packet.descriptors {
             [one] if one.options == 0 && packet.is_valid() && one.len <= self.pool.frame_size => {
                 let data = packet.data(one).ok_or(FillError::Unfit)?;
@@ -600,7 +585,7 @@ impl<'a> Buffers<'a> {
 
     /// Copies a packet of several descriptors, or one that needs several buffers.
     #[inline(never)]
-    fn fill_many(&mut self, packet: &TxPacket<'_>) -> Result<XskBuff<'a>, FillError> {
+    fn fill_many(&mut self, packet: &TxPacket<'_>) -> Result<XskBuff<'_>, FillError> {
         let frame_size = self.pool.frame_size;
         let needed = packet.len().div_ceil(frame_size);
         if !packet.is_valid() || needed > self.pool.max_segments {
@@ -676,8 +661,8 @@ impl<'a> Buffers<'a> {
 
         let (head, frags) = taken.split_first().ok_or(FillError::Unfit)?;
         for (index, frag) in (0..).zip(frags) {
-            // SAFETY: Both buffers are allocated and different, the fragment is in no list, and
-            // there are at most `MAX_SKB_FRAGS`.
+            // SAFETY: Both buffers are allocated and different, the fragment is in no list, those
+            // of the packet before were passed on with it, and there are at most `MAX_SKB_FRAGS`.
             unsafe { bindings::netdev_helper_xsk_add_frag(*head, *frag, index) };
         }
         // SAFETY: The buffer is allocated and filled, and has its fragments.
@@ -689,8 +674,8 @@ impl Drop for Buffers<'_> {
     #[inline]
     fn drop(&mut self) {
         while let Some(xdp) = self.pop() {
-            // SAFETY: The buffer belongs to nobody else by the type invariants. It has no
-            // fragments: its flags may be those of its last use.
+            // SAFETY: The buffer was allocated, and goes back once. It has no fragments: its flags
+            // may be those of its last use.
             unsafe {
                 bindings::netdev_helper_xsk_fill(xdp, ptr::null(), 0);
                 bindings::netdev_helper_xsk_free(xdp);
@@ -700,13 +685,26 @@ impl Drop for Buffers<'_> {
 }
 
 impl Buffers<'_> {
-    /// The side of the pool that they are from.
-    pub fn pool(&mut self) -> &mut RxPool {
-        self.pool
+    /// Notes that a packet could not be put into a frame or an RX ring. Returns whether this is so
+    /// for longer than `patience`.
+    pub fn stuck_for(&mut self, patience: Delta) -> bool {
+        let since = *self.pool.stuck.get_or_insert_with(Instant::now);
+        since.elapsed() > patience
+    }
+
+    /// Tells user space that it has to wake the device when there are empty frames again. What
+    /// was put onto the rings before user space sees this is seen here afterwards.
+    pub fn sleep(&mut self) {
+        // SAFETY: The pool is valid by the type invariants, and bottom halves are disabled: both
+        // sides are used by polls only.
+        unsafe {
+            bindings::netdev_helper_xsk_need_wakeup(self.pool.pool.as_ptr(), false, true);
+            bindings::netdev_helper_smp_mb();
+        }
     }
 }
 
-/// Keeps [`XskBuff`] from outliving the poll in which it was filled.
+/// Keeps [`XskBuff`] from being there when the next one is filled.
 pub(crate) type Brand<'a> = PhantomData<&'a mut RxPool>;
 
 #[kunit_tests(netdev_xsk)]

@@ -175,7 +175,7 @@ fn forward(
             if !full {
                 arrived += 1;
                 bytes += len;
-            } else if arrived == 0 && buffers.pool().stuck_for(PATIENCE) {
+            } else if arrived == 0 && buffers.stuck_for(PATIENCE) {
                 context.count(Counter::XskDropped, 1);
             } else if told {
                 stalled = true;
@@ -185,7 +185,7 @@ fn forward(
                 // after what they did without knowing.
                 tx.hold();
                 told = true;
-                buffers.pool().sleep();
+                buffers.sleep();
                 break;
             }
             tx.advance(count);
