@@ -124,7 +124,7 @@ fn xmit_queued<'a>(dev: &'a Device<Loopback>, skb: SkBuff<'a>) -> Tx<'a> {
     match skb.into_rx(dev, Some(rx_queue)) {
         Ok(skb) => {
             let packet = skb.packet();
-            let received = match dev.xdp_queues() {
+            let received = match dev.xdp_queues(&skb) {
                 Some(queues) => queues.receive(dev, skb),
                 None => skb.netif_rx(),
             };

@@ -244,7 +244,7 @@ impl<T> Device<T> {
             // SAFETY: May be called under RTNL. `ndo_start_xmit` runs in RCU read sections, or with
             // bottom halves or interrupts disabled, which amounts to the same.
             unsafe { bindings::synchronize_net() };
-            self.xdp_drain(queues.rx);
+            self.xdp_drain(queues.rx, rtnl);
         }
         // SAFETY: The device is valid, RTNL is held, and the numbers were checked.
         let ret =

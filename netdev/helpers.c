@@ -139,6 +139,11 @@ __netdev_helper void netdev_helper_info_ratelimited(const struct net_device *dev
 		netdev_info(dev, "%s\n", text);
 }
 
+__netdev_helper bool netdev_helper_running(const struct net_device *dev)
+{
+	return netif_running(dev);
+}
+
 __netdev_helper void netdev_helper_eth_hw_addr_random(struct net_device *dev)
 {
 	eth_hw_addr_random(dev);

@@ -32,6 +32,7 @@ void netdev_helper_pcpu_lstats_read(const struct pcpu_lstats __percpu *stats,
 void netdev_helper_set_l3mdev_master(struct net_device *dev, bool master);
 bool netdev_helper_ipv6_nonlocal_bind(const struct net_device *dev);
 void netdev_helper_info_ratelimited(const struct net_device *dev, const char *text);
+bool netdev_helper_running(const struct net_device *dev);
 void netdev_helper_eth_hw_addr_random(struct net_device *dev);
 void netdev_helper_lockdep_set_classes(struct net_device *dev);
 void netdev_helper_loopback_conf(struct net_device *dev);

@@ -48,6 +48,7 @@ pub trait Buff<'p>: Sized {
 ///
 /// `buff.skb` is owned. After [`Context::buff`] it lies in pages of the queue's page pool, which
 /// `buff.xdp` describes.
+#[must_use = "a packet has to be passed on or dropped"]
 pub struct SkbBuff<'p> {
     pub(super) buff: bindings::netdev_xdp_buff,
     pub(super) _poll: PhantomData<&'p mut bindings::sk_buff>,
@@ -97,6 +98,7 @@ impl<'p> Buff<'p> for SkbBuff<'p> {
 ///
 /// `frame` is owned; once a program ran, `xdp` describes its data, and its memory is of the type
 /// that `rxq` has.
+#[must_use = "a packet has to be passed on or dropped"]
 pub struct FrameBuff<'p> {
     pub(super) frame: NonNull<bindings::xdp_frame>,
     pub(super) buff: bindings::netdev_xdp_buff,

@@ -84,6 +84,7 @@ pub enum Packet<'p> {
 /// # Invariants
 ///
 /// The skb is owned, and ready to be received by the device.
+#[must_use = "a packet has to be passed on or dropped"]
 pub struct RingSkb<'p>(
     NonNull<bindings::sk_buff>,
     PhantomData<&'p mut bindings::sk_buff>,
@@ -424,9 +425,9 @@ impl<T: device::Operations> Queue<T> {
 
     /// Waits until the ring has been emptied by polls, of which the last may still run, or for
     /// [`DRAIN_MS`]: frames may still come. NAPI is enabled. May sleep.
-    pub(super) fn drain(&self) {
+    pub(super) fn drain(&self, _rtnl: &Rtnl) {
         for _ in 0..DRAIN_MS {
-            // SAFETY: The ring is valid.
+            // SAFETY: The ring is valid, and gets other memory under RTNL only.
             if unsafe { bindings::netdev_helper_ring_empty(self.ring.get()) } {
                 break;
             }
@@ -607,9 +608,9 @@ impl<T: device::Operations> PolledQueues<T> {
     }
 
     /// Waits until polls have emptied the rings, see [`Queue::drain`].
-    pub(super) fn drain(&self) {
+    pub(super) fn drain(&self, rtnl: &Rtnl) {
         if self.enabled.load(Relaxed) {
-            self.queues.iter().for_each(Queue::drain);
+            self.queues.iter().for_each(|queue| queue.drain(rtnl));
         }
     }
 

@@ -26,6 +26,7 @@ use crate::{
     },
     extack::ExtAck,
     rtnl::Rtnl,
+    skbuff::RxSkBuff,
     stats::Path,
     xsk::{
         self,
@@ -198,10 +199,10 @@ pub(crate) struct Drops {
 }
 
 impl<T: device::Operations> Device<T> {
-    /// The queues that packets of the stack go to, while the device is up and has any. For
-    /// [`start_xmit`](device::Operations::start_xmit).
+    /// The queues that packets of the stack go to, while the device is up and has any. The packet
+    /// proves that it is being transmitted: queues live on until that has ended.
     #[inline]
-    pub fn xdp_queues(&self) -> Option<&PolledQueues<T>> {
+    pub fn xdp_queues<'a>(&'a self, _skb: &RxSkBuff<'a>) -> Option<&'a PolledQueues<T>> {
         let state = self.xdp();
         if state.rings.load(Relaxed) {
             state.queues()
@@ -327,7 +328,7 @@ impl<T: device::Operations> Device<T> {
             return;
         }
         self.use_rings(false);
-        queues.drain();
+        queues.drain(rtnl);
         queues.disable(rtnl);
         self.unlink_napi(rtnl);
         let raw = state.queues.xchg(ptr::null_mut(), Relaxed);
@@ -366,8 +367,7 @@ impl<T: device::Operations> Device<T> {
         if let Some(queues) = self.xdp().queues() {
             self.use_rings(false);
             queues.disable(rtnl);
-            // SAFETY: May be called under RTNL. Frames come while NAPI is enabled.
-            unsafe { bindings::synchronize_net() };
+            // No frames come any more: the core has waited for those who saw a running device.
             queues.queues.iter().for_each(Queue::purge);
         }
     }
@@ -475,14 +475,14 @@ impl<T: device::Operations> Device<T> {
             if !queues.has_pools(rtnl) {
                 self.use_rings(false);
             }
-            queues.drain();
+            queues.drain(rtnl);
         } else if queues.program().is_none() {
             state.no_offloads.store(true, Relaxed);
             self.update_features(rtnl);
             // SAFETY: May be called under RTNL. What was sent with offloads is on the backlog then,
             // or in a ring.
             unsafe { bindings::synchronize_net() };
-            queues.drain();
+            queues.drain(rtnl);
         }
         let old = queues.program.xchg(program, kernel::sync::atomic::Full);
         if new.is_none() {
@@ -506,7 +506,8 @@ impl<T: device::Operations> Device<T> {
     ///
     /// # Safety
     ///
-    /// `pool` is null, or valid until this was called with null for the same queue.
+    /// `pool` is null, or valid until this was called with null for the same queue, which has no
+    /// other pool meanwhile.
     unsafe fn setup_pool(
         &self,
         pool: *mut bindings::xsk_buff_pool,
@@ -568,14 +569,14 @@ impl<T: device::Operations> Device<T> {
 
     /// Prepares for fewer receive queues: no packet is put into the ring of one that is not in use
     /// any more.
-    pub(crate) fn xdp_drain(&self, rx_queues: u32) {
+    pub(crate) fn xdp_drain(&self, rx_queues: u32, rtnl: &Rtnl) {
         if let Some(queues) = self.xdp().queues() {
             if queues.enabled.load(Relaxed) {
                 queues
                     .queues
                     .iter()
                     .skip(rx_queues as usize)
-                    .for_each(Queue::drain);
+                    .for_each(|queue| queue.drain(rtnl));
                 // SAFETY: May be called under RTNL. Polls are RCU read sections.
                 unsafe { bindings::synchronize_net() };
             }
@@ -618,6 +619,11 @@ impl<T: device::Operations> Device<T> {
     /// The frames are valid, and those that are taken are owned by the device from then on. Bottom
     /// halves are disabled.
     unsafe fn xdp_xmit(&self, frames: &[*mut bindings::xdp_frame], flush: bool) -> usize {
+        // The core looks at IFF_UP, which goes after `ndo_stop` only.
+        // SAFETY: The device is valid.
+        if !unsafe { bindings::netdev_helper_running(self.as_raw()) } {
+            return 0;
+        }
         // While NAPI is disabled for a moment, frames wait in the ring.
         let queues = self.xdp().queues();
         // SAFETY: May be called from anywhere.
