@@ -18,6 +18,7 @@ use core::{
         Ipv4Addr,
         Ipv6Addr, //
     },
+    ptr, //
 };
 use kernel::{
     error::to_result,
@@ -154,9 +155,10 @@ unsafe fn is_of_kind<T: link::Kind>(dev: *mut bindings::net_device) -> bool {
     let Some(ops) = (unsafe { (*dev).rtnl_link_ops.as_ref() }) else {
         return false;
     };
-    // SAFETY: Every kind has a name, and no two kinds have the same.
-    let kind = unsafe { CStr::from_char_ptr(ops.kind) };
-    kind == T::KIND
+    // Not the text, which another module may have given to its own kind: the string of this one.
+    // SAFETY: Only `link::Registration` makes devices of this string's kind, with private data of
+    // a driver on this abstraction. They are made before the device can have addresses.
+    ptr::eq(ops.kind, T::KIND.as_char_ptr()) && unsafe { Device::<T>::is_driver_of(dev) }
 }
 
 /// Who asks, as far as it can be told: only a netlink request has room for an answer.

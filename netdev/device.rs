@@ -21,6 +21,7 @@ use crate::{
     xdp, //
 };
 use core::{
+    any::TypeId,
     marker::PhantomData,
     ptr::NonNull, //
 };
@@ -147,6 +148,20 @@ impl<T> Device<T> {
         // SAFETY: The private data were initialised in `ndo_init` and are valid until
         // `priv_destructor`, by the type invariants.
         unsafe { &*Private::of(self.as_raw()) }
+    }
+
+    /// Whether a device is one of the driver `T`.
+    ///
+    /// # Safety
+    ///
+    /// `dev` is a valid device whose private data, if any, are those of a driver on this
+    /// abstraction; they were made or are zeroed.
+    pub(crate) unsafe fn is_driver_of(dev: *mut bindings::net_device) -> bool
+    where
+        T: 'static,
+    {
+        // SAFETY: Private data begin with the identity of the driver's type, and any bytes are one.
+        unsafe { *Private::<T>::of(dev).cast::<TypeId>() == TypeId::of::<T>() }
     }
 
     /// The driver's private data.
@@ -347,7 +362,10 @@ impl Queues {
 
 /// What is kept with a device, in the place that `netdev_priv()` points to.
 #[pin_data]
+#[repr(C)]
 struct Private<T> {
+    /// That of `T`. The first, where it is found without knowing `T`.
+    id: TypeId,
     /// Counters for each queue, if there are several.
     queue_stats: Option<QueueStats>,
     /// Number of receive queues that packets may be recorded for; never more than are in use.
@@ -387,6 +405,7 @@ impl<T: Operations> Private<T> {
     fn new(queues: Queues, max_mtu: u32) -> impl PinInit<Self, Error> {
         let plain = queues == Queues { rx: 1, tx: 1 };
         try_pin_init!(Self {
+            id: TypeId::of::<T>(),
             queue_stats: if plain {
                 None
             } else {
