@@ -5,8 +5,10 @@
 # command, reports its exit status to the host and ends the guest.
 
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
-command=$(cat /tmp/guest/command)
-settings=$(cat /tmp/guest/settings)
+# A parameter that the kernel does not know becomes a variable.
+: "${guest_dir:?is not set: scripts/guest.sh boots this}"
+command=$(cat "$guest_dir/command")
+settings=$(cat "$guest_dir/settings")
 
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys

@@ -61,8 +61,8 @@ debug)
 	;;
 *) die "guest.sh: the kernel is called stock or debug, not '$kernel'" ;;
 esac
-dir=/tmp/guest
-mkdir -p "$dir" "$logs"
+dir=$(mktemp -d /tmp/guest.XXXXXX)
+mkdir -p "$logs"
 
 # boot ACCELERATOR SECONDS LOG COMMAND...; the guest's exit status goes to
 # $dir/status, which stays empty when the guest did not get that far.
@@ -98,7 +98,7 @@ boot() {
 		-device virtserialport,chardev=status,name=status \
 		-serial "file:$log" $qemu_options \
 		-kernel "$image" \
-		-append "console=ttyS0 root=root rootfstype=virtiofs ro init=/src/scripts/guest-init.sh panic=-1 oops=panic no_timer_check quiet loglevel=5 $parameters" ||
+		-append "console=ttyS0 root=root rootfstype=virtiofs ro init=/src/scripts/guest-init.sh panic=-1 oops=panic no_timer_check quiet loglevel=5 guest_dir=$dir $parameters" ||
 		boot_status=$?
 	kill $daemon 2>/dev/null || true
 	wait $daemon 2>/dev/null || true
