@@ -7,6 +7,7 @@
 """
 
 import argparse
+import asyncio
 import collections
 import datetime
 import json
@@ -29,24 +30,28 @@ TOOLS = pathlib.Path("tools/bench")
 GUEST = ("python3", str(TOOLS / "guest.py"))
 
 Part = collections.namedtuple("Part", "boots seconds command")
+# Guests that count instructions do not mind one beside them.
+AT_ONCE = min(2, os.cpu_count())
 
 
 def guest(part, *options):
-    """The command that measures a part in a guest."""
-    return (str(TOP / "scripts/guest.sh"), "-n", f"bench-{part}", "-t", "1800", *options, *GUEST, part)
+    """The command that measures a part in a guest; the {} is for its boot."""
+    name = ("-n", f"bench-{part}-{{}}", "-t", "1800")
+    return (str(TOP / "scripts/guest.sh"), *name, *options, *GUEST, part)
 
 
 # Boots and seconds of the full and of the quick run. The seconds are what they
 # take on a machine of two CPUs without KVM, for the time left that is shown.
 # What is before the hyphen is the part's name for the user.
 PARTS = {
-    "cost": (Part(2, 330, guest("cost", "-d")), Part(1, 90, guest("cost", "-d"))),
-    "wall": (Part(1, 320, guest("wall", "-m", "2048")), Part(1, 55, guest("wall", "-m", "2048"))),
+    "cost": (Part(2, 330, guest("cost", "-d")), Part(1, 110, guest("cost", "-d"))),
     "xdp-cost": (Part(2, 40, guest("xdp-cost", "-d")), Part(1, 35, guest("xdp-cost", "-d"))),
+    "wall": (Part(1, 400, guest("wall", "-m", "2048")), Part(1, 55, guest("wall", "-m", "2048"))),
     "xdp-wall": (Part(1, 90, guest("xdp-wall")), None),
     "scaling": (Part(1, 270, guest("scaling", "-c", "4", "-m", "3072")), None),
     "native": (Part(1, 30, (str(TOP / "scripts/uml.sh"), "native", *GUEST, "native")), None),
 }
+DETERMINISTIC = ("cost", "xdp-cost")
 
 
 def part_of(name):
@@ -87,69 +92,110 @@ def describe():
     return machine, versions
 
 
+class Failed(Exception):
+    """A part that did not come to its end."""
+
+
+class Run:
+    """A part that is measured once."""
+
+    def __init__(self, name, part, boot):
+        self.name, self.part, self.boot = name, part, boot
+        self.log = LOGS / f"bench-{name}-{boot + 1}.log"
+        self.title = report.TITLES[name]
+        if part.boots > 1:
+            self.title += f", run {boot + 1} of {part.boots}"
+        self.samples, self.plan, self.done, self.what = [], 0, 0, "the guest boots"
+        self.start = self.end = None
+
+    def left(self):
+        """How many seconds it still takes, about."""
+        if self.end:
+            return 0
+        if not self.start:
+            return self.part.seconds
+        elapsed = time.monotonic() - self.start
+        if self.plan and self.done > self.plan / 10:
+            return elapsed / self.done * (self.plan - self.done)
+        return max(self.part.seconds - elapsed, 1)
+
+    async def measure(self, quick, progress):
+        """Boots a guest and takes the samples."""
+        command = [word.format(self.boot + 1) for word in self.part.command]
+        log_name = self.log.relative_to(TOP)
+        self.start = time.monotonic()
+        progress.say(f"==> {self.title} (about {self.part.seconds} s; log: {log_name})")
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            *(("--quick",) if quick else ()),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=TOP,
+            limit=1 << 26,  # bytes of a line
+        )
+        with open(self.log, "w") as log:
+            async for line in process.stdout:
+                line = line.decode()
+                log.write(line)
+                if not line.startswith("@ "):
+                    continue
+                message = json.loads(line[2:])
+                if "plan" in message:
+                    self.plan = message["plan"]
+                    continue
+                self.done += message.pop("step", True)
+                self.what = f"{message['workload']}, {message['device']}"
+                self.samples.append({"part": self.name, "boot": self.boot, **message})
+                progress.show()
+        status = await process.wait()
+        if status:
+            lines = [line for line in self.log.read_text().splitlines() if not line.startswith("@ ")]
+            raise Failed(
+                f"'{self.title}' ended with status {status}. The end of {log_name}:\n"
+                + "\n".join(f"    {line}" for line in lines[-15:])
+            )
+        self.end = time.monotonic()
+        progress.say(f"    {self.title}: done in {self.end - self.start:.0f} s")
+
+
 class Progress:
     """What is being done, and how long it may still take."""
 
-    def __init__(self, expected):
-        self.expected = expected  # seconds of the steps to come
+    def __init__(self, runs):
+        self.runs = runs
         self.shown = 0.0
+        self.terminal = sys.stdout.isatty()
 
-    def begin(self):
-        self.seconds = self.expected.pop(0)
-        self.start = time.monotonic()
+    def say(self, line):
+        print(f"\r\033[K{line}" if self.terminal else line, flush=True)
 
-    def show(self, what, done, plan):
+    def show(self):
         now = time.monotonic()
-        terminal = sys.stdout.isatty()
-        if now - self.shown < (0.5 if terminal else 20):
+        if now - self.shown < (0.5 if self.terminal else 20):
             return
         self.shown = now
-        elapsed = now - self.start
-        left = max(self.seconds - elapsed, 1)
-        if plan and done > plan / 10:
-            left = elapsed / done * (plan - done)
-        left = (left + sum(self.expected)) / 60
-        text = f"    {elapsed:.0f} s, {done} of {plan or '?'} samples, about {left:.1f} min left: {what}"
-        print(f"\r\033[K{text[:78]}" if terminal else text, end="" if terminal else "\n", flush=True)
-
-    def end(self):
-        if sys.stdout.isatty():
-            print("\r\033[K", end="")
-        print(f"    done in {time.monotonic() - self.start:.0f} s", flush=True)
-
-
-def measure(name, part, boot, quick, progress):
-    """Boots a guest once; returns its samples."""
-    log_path = LOGS / f"bench-{name}.log"
-    command = part.command + (("--quick",) if quick else ())
-    which = f", run {boot + 1} of {part.boots}" if part.boots > 1 else ""
-    log_name = log_path.relative_to(TOP)
-    print(f"==> {report.TITLES[name]}{which} (about {part.seconds} s; log: {log_name})", flush=True)
-    progress.begin()
-    samples, plan, done, what = [], 0, 0, "the guest boots"
-    with open(log_path, "a" if boot else "w") as log:
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=TOP
+        at_once = sum(run.left() for run in self.runs if run.name in DETERMINISTIC) / AT_ONCE
+        others = sum(run.left() for run in self.runs if run.name not in DETERMINISTIC)
+        under_way = [run for run in self.runs if run.start and not run.end]
+        text = f"    about {(at_once + others) / 60:.1f} min left; " + "; ".join(
+            f"{run.done} of {run.plan or '?'} samples: {run.what}" for run in under_way
         )
-        for line in process.stdout:
-            log.write(line)
-            if not line.startswith("@ "):
-                continue
-            message = json.loads(line[2:])
-            if "plan" in message:
-                plan = message["plan"]
-                continue
-            done += message.pop("step", True)
-            what = f"{message['workload']}, {message['device']}"
-            samples.append({"part": name, "boot": boot, **message})
-            progress.show(what, done, plan)
-    if process.wait():
-        print(f"error: the measurement ended with status {process.returncode}. The end of {log_name}:")
-        lines = [line for line in log_path.read_text().splitlines() if not line.startswith("@ ")]
-        print("\n".join(f"    {line}" for line in lines[-15:]))
-        sys.exit(1)
-    progress.end()
-    return samples
+        print(f"\r\033[K{text[:78]}" if self.terminal else text, end="" if self.terminal else "\n", flush=True)
+
+
+async def measure(runs, quick):
+    """Those that count instructions first, at once; the others have the machine for themselves."""
+    progress = Progress(runs)
+    free = asyncio.Semaphore(AT_ONCE)
+
+    async def when_free(run):
+        async with free:
+            await run.measure(quick, progress)
+
+    await asyncio.gather(*(when_free(run) for run in runs if run.name in DETERMINISTIC))
+    for run in runs:
+        if run.name not in DETERMINISTIC:
+            await run.measure(quick, progress)
 
 
 def run(options):
@@ -161,13 +207,16 @@ def run(options):
         sys.exit("error: the quick run has the parts cost, wall and xdp only")
     OUT.mkdir(parents=True, exist_ok=True)
     LOGS.mkdir(exist_ok=True)
-    progress = Progress([part.seconds for part in parts.values() for _ in range(part.boots)])
     started = datetime.datetime.now(datetime.timezone.utc)
     machine, versions = describe()
-    samples = []
-    for name, part in parts.items():
-        for boot in range(part.boots):
-            samples += measure(name, part, boot, options.quick, progress)
+    runs = [Run(name, part, boot) for name, part in parts.items() for boot in range(part.boots)]
+    try:
+        asyncio.run(measure(runs, options.quick))
+    except Failed as error:
+        # What runs beside it ends with the build root's processes.
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        os._exit(1)
+    samples = [sample for run in runs for sample in run.samples]
 
     stem = OUT / started.strftime("%Y-%m-%d-%H%M%S")
     with open(f"{stem}.raw.jsonl", "w") as raw:

@@ -31,9 +31,9 @@ WORKLOADS = ("pktgen", "UDP", "TCP_RR")
 POLL = r"_R\w*3xdp4napi\w*5Queue\w*4poll\w*"
 XDP_PROGRAM = r"bpf_prog_\w+"
 QEMU = (
-    "-chardev socket,id=monitor,path=/tmp/guest/monitor,server=on,wait=off"
+    "-chardev socket,id=monitor,path=/tmp/monitor,server=on,wait=off"
     " -mon chardev=monitor,mode=readline"
-    " -chardev socket,id=commands,path=/tmp/guest/monitor"
+    " -chardev socket,id=commands,path=/tmp/monitor"
     " -device virtserialport,chardev=commands,name=monitor"
     f" -chardev file,id=symbols,path={OUT}/trace-symbols"
     " -device virtserialport,chardev=symbols,name=symbols"
