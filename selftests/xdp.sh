@@ -6,26 +6,10 @@
 # programs may change, and changes of everything while packets are under way.
 
 . ./lib.sh
+. ./xdp_lib.sh
 
-object=../build/selftests/xdp.bpf.o
-# Not in /sys, which ip(8) mounts anew for another namespace.
-pins=/tmp/xdp-test
 count=100
 size=92 # and a header: the length that the program 'checksum' looks for
-
-# attach PROGRAM: to rlo0, in place of the one that is there.
-attach() { ip -n "$ns" -force link set rlo0 xdpdrv pinned "$pins/$1"; }
-detach() { ip -n "$ns" link set rlo0 xdpdrv off; }
-
-# number N: its bytes in the array number, as bpftool wants a value in a map.
-number() { number=($(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16 & 255)) 0); }
-
-# set_map MAP KEY VALUE...: in bytes. A device is looked for in the namespace of the process.
-set_map() {
-	number "$2"
-	nsenter --net="/run/netns/$ns" \
-		bpftool map update pinned "$pins/$1" key "${number[@]}" value "${@:3}"
-}
 
 # seen FIELD: what the programs have counted (packets, longest, ...).
 seen() {
@@ -64,23 +48,10 @@ all="$count intact, $count of $size"
 none="0 intact"
 
 prepare() {
-	local side
-	load_module numdevs=0
-	modprobe veth
-	new_ns ns far
-	# Nothing but the test's packets.
-	for side in "$ns" "$far"; do
-		ip netns exec "$side" sysctl -qw net.ipv6.conf.default.disable_ipv6=1
-	done
-	mkdir $pins
-	mount -t bpf bpf $pins
-	bpftool prog loadall $object $pins pinmaps $pins
+	prepare_namespaces
 	ip -n "$ns" link add rlo0 address 02:00:00:00:00:07 type rlo
-	ip -n "$ns" link set lo up
 	ip -n "$ns" link set rlo0 up
 	ip -n "$ns" addr add 10.7.0.1/32 dev rlo0
-	# Frames have no route: what is from here and to here is looked up on arrival.
-	ip netns exec "$ns" sysctl -qw net.ipv4.conf.all.accept_local=1
 	# veth1's program redirects to rlo0 what far sends to its address.
 	ip -n "$far" link add veth0 type veth peer name veth1 netns "$ns"
 	ip -n "$far" addr add 10.8.0.1/24 dev veth0
@@ -230,7 +201,7 @@ changes() {
 	attach tail
 	is "tail moved and moved back: what arrives" "$all" "$(deliver stack $count $size)"
 	attach meta
-	nsenter --net="/run/netns/$ns" bpftool net attach tcx_ingress pinned $pins/mark dev rlo0
+	in_ns bpftool net attach tcx_ingress pinned $pins/mark dev rlo0
 	ip netns exec "$ns" nft -f - <<-END
 		table ip xdp {
 			chain in {
@@ -243,7 +214,7 @@ changes() {
 	is "metadata: tc has read it of each" $count \
 		"$(ip netns exec "$ns" nft list table ip xdp | sed -n 's/.*packets \([0-9]*\) .*/\1/p')"
 	ip netns exec "$ns" nft delete table ip xdp
-	nsenter --net="/run/netns/$ns" bpftool net detach tcx_ingress dev rlo0
+	in_ns bpftool net detach tcx_ingress dev rlo0
 	detach
 }
 
@@ -282,9 +253,10 @@ hints() {
 	local before hash
 	is "hints that there are" "hash timestamp" "$(features xdp-rx-metadata-features)"
 	is "requests that AF_XDP sockets may make" "tx-checksum tx-timestamp" "$(features xsk-features)"
-	# A program that asks is loaded by a kernel that describes its functions only.
-	[ -e /sys/kernel/btf/vmlinux ] || return 0
-	nsenter --net="/run/netns/$ns" bpftool prog load "${object/xdp/xdp_hints}" $pins/hints \
+	# A program that asks is loaded by a kernel that describes its functions (BTF), which
+	# the debug kernel does not.
+	[[ $(uname -r) != *-rlo-debug ]] || return 0
+	in_ns bpftool prog load "${object/xdp/xdp_hints}" $pins/hints \
 		xdpmeta_dev rlo0 pinmaps $pins
 	ok "a program that asks is attached" attach hints
 	before=$(date +%s%N)
@@ -362,6 +334,5 @@ under_way
 hints
 life
 queues
-umount $pins
-rmdir $pins
+remove_programs
 finish

@@ -11,23 +11,14 @@
 #   XSK_PARTS    the functions to run (all)
 
 . ./lib.sh
+. ./xdp_lib.sh
 
-object=../build/selftests/xdp.bpf.o
 tool=../build/rlo-xsk
-# Not in /sys, which ip(8) mounts anew for another namespace.
-pins=/tmp/xsk-test
 packets=${XSK_PACKETS:-1000000}
 [ "${KSFT_MACHINE_SLOW:-no}" != yes ] || packets=${XSK_PACKETS:-200000}
 kills=${XSK_KILLS:-20}
 seed=${XSK_SEED:-$RANDOM}
 parts=${XSK_PARTS:-actions exchange hostile requests beside programs changes killed}
-# Seconds until a test gives up.
-limit=60
-[ "${KSFT_MACHINE_SLOW:-no}" != yes ] || limit=240
-
-in_ns() { nsenter --net="/run/netns/$ns" "$@"; }
-attach() { timeout $limit ip -n "$ns" -force link set rlo0 xdpdrv pinned "$pins/$1"; }
-detach() { timeout $limit ip -n "$ns" link set rlo0 xdpdrv off; }
 
 # eventually COMMAND...: waits until it succeeds.
 eventually() {
@@ -36,15 +27,6 @@ eventually() {
 		[ $SECONDS -lt $end ] || return
 		sleep 0.02
 	done
-}
-
-# number N: its bytes in the array number, as bpftool wants a value in a map.
-number() { number=($(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16 & 255)) 0); }
-
-# set_map MAP KEY VALUE...: in bytes. A device is looked for in the namespace of the process.
-set_map() {
-	number "$2"
-	in_ns bpftool map update pinned "$pins/$1" key "${number[@]}" value "${@:3}"
 }
 
 # look: the counters of ethtool -S, in the array seen.
@@ -160,25 +142,6 @@ make_device() {
 	in_ns ethtool --set-priv-flags rlo0 queue-pairs on
 	ip -n "$ns" link set rlo0 mtu 3498 up
 	ip -n "$ns" addr add 10.7.0.1/32 dev rlo0
-}
-
-prepare() {
-	local side
-	load_module numdevs=0
-	modprobe veth
-	new_ns ns far
-	# Nothing but the test's packets.
-	# shellcheck disable=SC2154 # new_ns has set far
-	for side in "$ns" "$far"; do
-		ip netns exec "$side" sysctl -qw net.ipv6.conf.default.disable_ipv6=1
-	done
-	mkdir $pins
-	mount -t bpf bpf $pins
-	bpftool prog loadall $object $pins pinmaps $pins
-	ip -n "$ns" link set lo up
-	# What is from here and to here is looked up on arrival.
-	ip netns exec "$ns" sysctl -qw net.ipv4.conf.all.accept_local=1
-	make_device
 }
 
 # action HEARD RECEIVED COUNTERS: what becomes of 100 packets, of 64 and 1500 bytes by turns.
@@ -607,13 +570,13 @@ part() {
 	echo "# $1: $((SECONDS - start)) s"
 }
 
-prepare
+prepare_namespaces
+make_device
 for name in $parts; do
 	# The shell tells of each process that is killed.
 	part "$name" 2> >(grep -v Killed >&2)
 done
 ok "the device is deleted" timeout $limit ip -n "$ns" link del rlo0
 rm -f $pins.*
-umount $pins
-rmdir $pins
+remove_programs
 finish
