@@ -59,7 +59,7 @@ run: modules ## Boot the stock kernel in QEMU, load the module and send traffic 
 	@scripts/guest.sh -n run -t 120 scripts/demo.sh
 
 .PHONY: test
-test: modules check doc selftests xskxceiver kunit-debug selftests-debug ## Run every test there is
+test: modules check doc htmldocs selftests xskxceiver kunit-debug selftests-debug ## Run every test there is
 	@scripts/selftests.sh total
 
 # The programs of the XDP tests.
@@ -156,6 +156,18 @@ doc: kernel ## Make HTML of both crates' documentation in build/doc (rustdoc)
 		$(call build_for,$(release),module) RUSTDOC_OUTPUT=/src/build/doc modules
 	@echo "==> See build/doc/netdev/index.html and build/doc/rust_loopback/index.html"
 
+.PHONY: docs-packages
+docs-packages: root
+	@scripts/buildroot.sh docs
+
+.PHONY: htmldocs
+htmldocs: docs-packages ## Make HTML of Documentation/ in build/htmldocs (Sphinx)
+	@rm -rf build/htmldocs
+	$(step) "Making HTML of Documentation/ (Sphinx)" "20 s" htmldocs \
+		$(in_root) env PYTHONDONTWRITEBYTECODE=1 sphinx-build -n -W --keep-going \
+		-d build/htmldocs/.doctrees Documentation build/htmldocs
+	@echo "==> See build/htmldocs/index.html"
+
 .PHONY: shell
 shell: modules ## Open a shell in a guest with the module loaded
 	@echo "==> A guest with rust_loopback loaded; 'exit' or Ctrl-D ends it"
@@ -181,7 +193,7 @@ modules-debug modules-uml modules-native: modules-%:
 
 .PHONY: clean
 clean: ## Remove what was built, keep the build root and the kernel tree
-	rm -rf build/module* build/clippy build/doc build/logs build/selftests build/xskxceiver \
+	rm -rf build/module* build/clippy build/doc build/htmldocs build/logs build/selftests build/xskxceiver \
 		build/cargo/target build/rlo-xsk build/xsk_echo
 
 .PHONY: distclean

@@ -5,11 +5,12 @@
 # toolchain that built this kernel, QEMU, and the tools used inside the guest.
 # The host needs mmdebstrap and nothing else.
 #
-#   scripts/buildroot.sh [bench|tools|check]
+#   scripts/buildroot.sh [bench|tools|check|docs]
 #
 #   bench    with the programs of the benchmark
 #   tools    with what builds tools/rlo-xsk and samples/xsk_echo.c
 #   check    with what 'make check' needs beyond all that
+#   docs     with what makes HTML of Documentation/
 #
 # Environment:
 #   KERNEL   release to use (e.g. 7.3.4+deb13-cloud-amd64); by default the
@@ -38,6 +39,8 @@ bench=(iperf3 netperf python3-matplotlib)
 tools=(cargo libbpf-dev libxdp-dev)
 # What checks the scripts; 'buildroot.sh check' installs it.
 check=(shellcheck)
+# What makes HTML of Documentation/; 'buildroot.sh docs' installs it.
+docs=(python3-sphinx graphviz)
 
 # Runs apt-get in the root; services must not be started there.
 apt() {
@@ -147,4 +150,5 @@ case ${1:-} in
 bench) more bench "the programs of the benchmark" "${bench[@]}" ;;
 tools) more tools "what builds the tools" "${tools[@]}" ;;
 check) more check "what checks the scripts" "${check[@]}" ;;
+docs) more docs "what makes the documentation" "${docs[@]}" ;;
 esac
