@@ -163,10 +163,15 @@ docs-packages: root
 .PHONY: htmldocs
 htmldocs: docs-packages ## Make HTML of Documentation/ in build/htmldocs (Sphinx)
 	@rm -rf build/htmldocs
+	@$(in_root) $(python) tools/bench/chart.py --check
 	$(step) "Making HTML of Documentation/ (Sphinx)" "20 s" htmldocs \
 		$(in_root) env PYTHONDONTWRITEBYTECODE=1 sphinx-build -n -W --keep-going \
 		-d build/htmldocs/.doctrees Documentation build/htmldocs
 	@echo "==> See build/htmldocs/index.html"
+
+.PHONY: chart
+chart: docs-packages ## Draw the chart of the README from the tables of Documentation/benchmark.rst
+	@$(in_root) $(python) tools/bench/chart.py
 
 .PHONY: shell
 shell: modules ## Open a shell in a guest with the module loaded

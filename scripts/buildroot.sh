@@ -39,8 +39,8 @@ bench=(iperf3 netperf python3-matplotlib)
 tools=(cargo libbpf-dev libxdp-dev)
 # What checks the scripts; 'buildroot.sh check' installs it.
 check=(shellcheck)
-# What makes HTML of Documentation/; 'buildroot.sh docs' installs it.
-docs=(python3-sphinx graphviz)
+# What makes HTML of Documentation/, and its chart; 'buildroot.sh docs' installs it.
+docs=(python3-sphinx graphviz python3-matplotlib)
 
 # Runs apt-get in the root; services must not be started there.
 apt() {
