@@ -62,9 +62,10 @@ run: modules ## Boot the stock kernel in QEMU, load the module and send traffic 
 test: modules check doc htmldocs selftests xskxceiver kunit-debug selftests-debug ## Run every test there is
 	@scripts/selftests.sh total
 
-# The programs of the XDP tests.
-test_programs := build/selftests/xdp.bpf.o build/selftests/xdp_hints.bpf.o
-$(test_programs): build/selftests/%.bpf.o: selftests/%.bpf.c | root
+# The programs of the XDP tests, and the sample.
+test_programs := $(addprefix build/selftests/,xdp.bpf.o xdp_hints.bpf.o no_udp.bpf.o)
+vpath %.bpf.c selftests samples
+$(test_programs): build/selftests/%.bpf.o: %.bpf.c | root
 	@mkdir -p build/selftests
 	@$(in_root) sh -c 'clang-19 -O2 -g -Wall -Werror -target bpf \
 		-idirafter /usr/include/$$(gcc -print-multiarch) -c $< -o $@'
@@ -168,6 +169,10 @@ htmldocs: docs-packages ## Make HTML of Documentation/ in build/htmldocs (Sphinx
 		$(in_root) env PYTHONDONTWRITEBYTECODE=1 sphinx-build -n -W --keep-going \
 		-d build/htmldocs/.doctrees Documentation build/htmldocs
 	@echo "==> See build/htmldocs/index.html"
+
+.PHONY: transcripts
+transcripts: modules tools $(test_programs) ## Write what the commands in Documentation/ print into its pages (PAGES=)
+	@scripts/transcripts.sh $(PAGES)
 
 .PHONY: chart
 chart: docs-packages ## Draw the chart of the README from the tables of Documentation/benchmark.rst

@@ -42,9 +42,9 @@ check() {
 
 cd "$top"
 shopt -s globstar
-check "" netdev/**/*.[ch] samples/*.c tools/bench/*.c
+check "" netdev/**/*.[ch] samples/xsk_echo.c tools/bench/*.c
 check "" rust_loopback.rs {netdev,rust_loopback,samples}/**/*.rs tools/rlo-xsk/{build.rs,src/**/*.rs}
-check "$bpf" selftests/*.bpf.c
+check "$bpf" {selftests,samples}/*.bpf.c
 check "$rodata" tools/rlo-xsk/bpf/*.c
 check "$scripts" .ci/run {scripts,selftests}/*.sh
 check "" {Documentation,scripts,selftests}/*.py tools/bench/*.py

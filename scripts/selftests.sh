@@ -23,7 +23,7 @@ kmemleak="load.sh netns.sh errors.sh many.sh sample.sh localhost.sh"
 # Those of the second guest, so that both have as much to do: on the debug kernel after
 # those under kmemleak, and on the stock kernel.
 after_kmemleak="features.sh link.sh tools.sh xsk.sh"
-second="features.sh sockets.sh offload.sh link.sh tools.sh sample.sh xdp.sh"
+second="documented.sh features.sh sockets.sh offload.sh link.sh tools.sh sample.sh xdp.sh"
 
 # without TESTS: all others.
 without() { grep -vxF "$(tr ' ' '\n' <<<"$1")" <<<"$tests" | xargs; }
