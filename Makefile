@@ -113,6 +113,17 @@ build/bench/batch: tools/bench/batch.c | bench-packages
 	@mkdir -p build/bench
 	@$(in_root) gcc -O2 -pthread -Wall -Wextra -Werror -o $@ $<
 
+# RENEW=1 writes the transcript in labs/ anew.
+ROUTER ?= frr
+.PHONY: lab-router
+lab-router: modules labs-packages ## Run three routers with loopbacks in QEMU, cut and restore links (ROUTER=bird)
+	@RENEW="$(RENEW)" scripts/lab.sh router-$(ROUTER) "5 min" labs/router/$(ROUTER).txt \
+		$(python) labs/router/lab.py $(ROUTER)
+
+.PHONY: labs-packages
+labs-packages: root
+	@scripts/buildroot.sh labs
+
 .PHONY: tools
 tools: tools-packages build/xsk_echo ## Build build/rlo-xsk, a program for AF_XDP sockets, and the sample in C
 	$(step) "Building rlo-xsk" "90 s" rlo-xsk $(cargo) build --release --locked
@@ -136,7 +147,7 @@ tools-packages: root
 check-packages: root
 	@scripts/buildroot.sh check
 
-shell_scripts := .ci/run $(wildcard scripts/*.sh selftests/*.sh)
+shell_scripts := .ci/run $(wildcard scripts/*.sh selftests/*.sh labs/*/*.sh)
 
 .PHONY: check
 check: kernel check-tools check-packages ## Check lints (clippy), format (rustfmt), scripts (shellcheck), style (checkpatch) and unsafe.rst
@@ -203,7 +214,8 @@ modules-debug modules-uml modules-native: modules-%:
 
 .PHONY: clean
 clean: ## Remove what was built, keep the build root and the kernel tree
-	rm -rf build/module* build/clippy build/doc build/htmldocs build/logs build/selftests build/xskxceiver \
+	rm -rf build/module* build/clippy build/doc build/htmldocs build/labs build/logs \
+		build/selftests build/xskxceiver \
 		build/cargo/target build/rlo-xsk build/xsk_echo
 
 .PHONY: distclean
@@ -215,4 +227,4 @@ help: ## List the targets
 	@echo "Targets:"
 	@sed -n 's/^\([a-z_-]*\):.*## \(.*\)/  \1|\2/p' Makefile | \
 		while IFS='|' read -r target text; do printf '%-18s%s\n' "$$target" "$$text"; done
-	@echo "Variables: KDIR= KERNEL= INSTALL_MOD_PATH= ACCEL=kvm|tcg"
+	@echo "Variables: KDIR= KERNEL= INSTALL_MOD_PATH= ACCEL=kvm|tcg RENEW="

@@ -5,10 +5,11 @@
 # toolchain that built this kernel, QEMU, and the tools used inside the guest.
 # The host needs mmdebstrap and nothing else.
 #
-#   scripts/buildroot.sh [bench|tools|check|docs]
+#   scripts/buildroot.sh [bench|tools|labs|check|docs]
 #
 #   bench    with the programs of the benchmark
 #   tools    with what builds tools/rlo-xsk and samples/xsk_echo.c
+#   labs     with what the labs run
 #   check    with what 'make check' needs beyond all that
 #   docs     with what makes HTML of Documentation/
 #
@@ -37,6 +38,10 @@ guest=(
 bench=(iperf3 netperf python3-matplotlib)
 # What builds tools/rlo-xsk and samples/xsk_echo.c; 'buildroot.sh tools' installs it.
 tools=(cargo libbpf-dev libxdp-dev)
+# What the labs run, a line each; 'buildroot.sh labs' installs it.
+labs=(
+	frr bird2
+)
 # What checks the scripts; 'buildroot.sh check' installs it.
 check=(shellcheck)
 # What makes HTML of Documentation/, and its chart; 'buildroot.sh docs' installs it.
@@ -149,6 +154,7 @@ more() {
 case ${1:-} in
 bench) more bench "the programs of the benchmark" "${bench[@]}" ;;
 tools) more tools "what builds the tools" "${tools[@]}" ;;
+labs) more labs "the programs of the labs" "${labs[@]}" ;;
 check) more check "what checks the scripts" "${check[@]}" ;;
 docs) more docs "what makes the documentation" "${docs[@]}" ;;
 esac
