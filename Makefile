@@ -71,7 +71,7 @@ $(test_programs): build/selftests/%.bpf.o: %.bpf.c | root
 		-idirafter /usr/include/$$(gcc -print-multiarch) -c $< -o $@'
 
 .PHONY: selftests
-selftests: modules tools $(test_programs) ## Run the selftests on the stock kernel in QEMU
+selftests: modules tools labs-packages $(test_programs) ## Run the selftests on the stock kernel in QEMU
 	@scripts/selftests.sh stock
 
 .PHONY: selftests-debug
