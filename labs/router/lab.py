@@ -345,8 +345,9 @@ class Frr:
         title("r2: which address becomes the router-id")
         self.higher("dummy", "dummy0", "10.255.255.254")
         self.higher("rlo", "rlo9", "10.255.255.2")
-        expect("r2: ospfd and bgpd keep theirs while they have neighbours",
-               {"ospfd": "10.255.0.2", "bgpd": "10.255.0.2"}, self.router_ids("r2"))
+        eventually("r2: ospfd takes the highest address of all loopbacks at once, bgpd keeps its own",
+                   {"ospfd": "10.255.255.2", "bgpd": "10.255.0.2"},
+                   lambda: self.router_ids("r2"))
         self.configure("r2", "bgpd", "no router bgp 65000", "router bgp 65001")
         eventually("r2: a new bgpd takes the highest address of all loopbacks, not of the dummy",
                    "10.255.255.2", lambda: self.router_ids("r2")["bgpd"])
