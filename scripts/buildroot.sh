@@ -47,10 +47,14 @@ check=(shellcheck)
 # What makes HTML of Documentation/, and its chart; 'buildroot.sh docs' installs it.
 docs=(python3-sphinx graphviz python3-matplotlib)
 
-# Runs apt-get in the root; services must not be started there.
+# Runs apt-get in the root. Services must not be started there, says policy-rc.d;
+# mmdebstrap leaves none, since it removes its own in the end.
 apt() {
-	"$top/scripts/in-root.sh" env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
-		--no-install-recommends "$@"
+	# shellcheck disable=SC2016 # $@ is expanded by the shell in the root
+	"$top/scripts/in-root.sh" env DEBIAN_FRONTEND=noninteractive sh -c '
+		printf "#!/bin/sh\nexit 101\n" >/usr/sbin/policy-rc.d
+		chmod +x /usr/sbin/policy-rc.d
+		exec apt-get -q -y --no-install-recommends "$@"' apt "$@"
 }
 
 need_mmdebstrap() {
@@ -72,7 +76,6 @@ bootstrap() {
 	mmdebstrap --mode=$mode --variant=apt --format=directory --include=ca-certificates \
 		--customize-hook='sed -n "s/ '$suite' / '$suite'-backports /p" "$1/etc/apt/sources.list" >"$1/etc/apt/sources.list.d/backports.list"' \
 		--customize-hook='printf "Package: src:linux src:linux-base\nPin: release n='$suite'-backports\nPin-Priority: 900\n" >"$1/etc/apt/preferences.d/kernel"' \
-		--customize-hook='printf "#!/bin/sh\nexit 101\n" >"$1/usr/sbin/policy-rc.d"; chmod +x "$1/usr/sbin/policy-rc.d"' \
 		$suite "$root.new" &&
 		mv "$root.new" "$root"
 }
