@@ -115,14 +115,17 @@ build/bench/batch: tools/bench/batch.c | bench-packages
 
 # RENEW=1 writes the transcript in labs/ anew.
 ROUTER ?= frr
-.PHONY: lab-router
+.PHONY: lab-router lab-wan
 lab-router: modules labs-packages ## Run three routers with loopbacks in QEMU, cut and restore links (ROUTER=bird)
 	@RENEW="$(RENEW)" scripts/lab.sh router-$(ROUTER) "5 min" labs/router/$(ROUTER).txt \
 		$(python) labs/router/lab.py $(ROUTER)
+lab-wan: modules labs-packages ## Show a WAN between two local programs: asked and measured
+	@RENEW="$(RENEW)" scripts/lab.sh wan "3 min" labs/wan/transcript.txt labs/wan/lab.sh
 
 .PHONY: labs-packages
 labs-packages: root
 	@scripts/buildroot.sh labs
+
 
 .PHONY: tools
 tools: tools-packages build/xsk_echo ## Build build/rlo-xsk, a program for AF_XDP sockets, and the sample in C
@@ -147,7 +150,7 @@ tools-packages: root
 check-packages: root
 	@scripts/buildroot.sh check
 
-shell_scripts := .ci/run $(wildcard scripts/*.sh selftests/*.sh labs/*/*.sh)
+shell_scripts := .ci/run $(wildcard scripts/*.sh selftests/*.sh labs/*.sh labs/*/*.sh)
 
 .PHONY: check
 check: kernel check-tools check-packages ## Check lints (clippy), format (rustfmt), scripts (shellcheck), style (checkpatch) and unsafe.rst

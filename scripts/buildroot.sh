@@ -40,7 +40,8 @@ bench=(iperf3 netperf python3-matplotlib)
 tools=(cargo libbpf-dev libxdp-dev)
 # What the labs run, a line each; 'buildroot.sh labs' installs it.
 labs=(
-	frr bird2
+	frr bird2		# router
+	iperf3			# wan
 )
 # What checks the scripts; 'buildroot.sh check' installs it.
 check=(shellcheck)

@@ -19,7 +19,7 @@ say "Running the lab $1 in a guest (about $2; log: ${log#"$top"/})"
 # The guest's clock goes by its instructions: on a busy machine no timer runs out too early,
 # what is measured is comparable, and time that is only waited for is skipped.
 # shellcheck disable=SC2016 # for the guest's shell
-"$top/scripts/guest.sh" -d -n "lab-$1" -t 1800 \
+"$top/scripts/guest.sh" -d -m 1536 -n "lab-$1" -t 1800 \
 	sh -c 'insmod build/module/rust_loopback.ko numdevs=0 && exec "$@"' sh "${@:4}" 2>&1 | tee "$log" ||
 	die "not all was as the lab expects; see ${log#"$top"/}, and build/logs/guest-lab-$1.log for the kernel's log"
 if [ -n "${RENEW:-}" ]; then
