@@ -3,11 +3,11 @@
 #
 # Writes into pages of Documentation/ what their commands print in a guest with the stock kernel.
 #
-#   scripts/transcripts.sh [PAGE...]   (tutorial cookbook)
+#   scripts/transcripts.sh [PAGE...]   (tutorial cookbook reference)
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-[ $# -gt 0 ] || set -- tutorial cookbook
+[ $# -gt 0 ] || set -- tutorial cookbook reference
 mkdir -p "$logs"
 for page; do
 	file=$top/Documentation/$page.rst

@@ -8,7 +8,7 @@
 
 . ./lib.sh
 
-pages=${PAGES:-tutorial cookbook}
+pages=${PAGES:-tutorial cookbook reference}
 
 for page in $pages; do
 	load_module numdevs=1
