@@ -153,7 +153,7 @@ check-packages: root
 shell_scripts := .ci/run $(wildcard scripts/*.sh selftests/*.sh labs/*.sh labs/*/*.sh)
 
 .PHONY: check
-check: kernel check-tools check-packages ## Check lints (clippy), format (rustfmt), scripts (shellcheck), style (checkpatch) and unsafe.rst
+check: kernel check-tools check-packages ## Check lints (clippy), format (rustfmt), scripts (shellcheck), style (checkpatch), rlo(4) and unsafe.rst
 	$(step) "Checking the lints (clippy)" "15 s" clippy \
 		$(call build_for,$(release),clippy) CLIPPY=1 modules
 	$(step) "Checking the format (rustfmt)" "1 s" rustfmt $(in_root) rustfmt --check \
@@ -162,6 +162,7 @@ check: kernel check-tools check-packages ## Check lints (clippy), format (rustfm
 	$(step) "Checking the shell scripts (shellcheck)" "20 s" shellcheck \
 		$(in_root) shellcheck $(shell_scripts)
 	$(step) "Checking the style (checkpatch.pl)" "15 s" checkpatch $(in_root) scripts/checkpatch.sh
+	$(step) "Checking the manual page (mandoc, groff)" "1 s" manual $(in_root) scripts/check-manual.sh
 	$(step) "Checking the list of unsafe code" "1 s" unsafe $(in_root) $(python) scripts/check-unsafe.py
 
 .PHONY: doc

@@ -43,8 +43,8 @@ labs=(
 	frr bird2		# router
 	iperf3			# wan
 )
-# What checks the scripts; 'buildroot.sh check' installs it.
-check=(shellcheck)
+# What checks the scripts and the manual page; 'buildroot.sh check' installs it.
+check=(shellcheck mandoc groff)
 # What makes HTML of Documentation/, and its chart; 'buildroot.sh docs' installs it.
 docs=(python3-sphinx graphviz python3-matplotlib)
 
@@ -159,6 +159,6 @@ case ${1:-} in
 bench) more bench "the programs of the benchmark" "${bench[@]}" ;;
 tools) more tools "what builds the tools" "${tools[@]}" ;;
 labs) more labs "the programs of the labs" "${labs[@]}" ;;
-check) more check "what checks the scripts" "${check[@]}" ;;
+check) more check "what checks scripts and manual" "${check[@]}" ;;
 docs) more docs "what makes the documentation" "${docs[@]}" ;;
 esac
