@@ -12,6 +12,7 @@
 use kernel::prelude::*;
 use netdev::{
     addrconf,
+    compat,
     extack::ExtAck,
     link::{
         self,
@@ -179,7 +180,7 @@ impl kernel::InPlaceModule for LoopbackModule {
         })
         .pin_chain(|this| {
             // RTNL is taken for each, so that others get it in between.
-            (0..module_parameters::numdevs.value())
+            (0..compat::parameter::<u32>(module_parameters::numdevs.value()))
                 .try_for_each(|_| this.link.create(&rtnl::lock(), c"rlo%d"))
         })
     }

@@ -6,6 +6,7 @@
 
 use crate::{
     bindings,
+    compat,
     ethtool,
     loopback,
     rtnl::Rtnl,
@@ -304,7 +305,7 @@ impl<T> Device<T> {
         let dev = self.as_raw();
         // SAFETY: The device is valid, and its type is not changed after `setup`.
         if !unsafe { loopback::is_loopback(dev) } {
-            return Err(EOPNOTSUPP);
+            return Err(compat::eopnotsupp());
         }
         if self.is_up(rtnl) || self.is_vrf_port(rtnl) {
             return Err(EBUSY);
@@ -585,7 +586,7 @@ impl<T: Operations> Adapter<T> {
                 unsafe { (Private::of(dev), Queues::allocated(dev), (*dev).max_mtu) };
             // SAFETY: The place is large enough and aligned (`Private::SIZE`), uninitialised, and
             // does not move. On success it is dropped by `destroy`, before it is freed.
-            unsafe { pin_init::raw_try_init(private, Private::<T>::new(queues, max_mtu)) }?;
+            unsafe { compat::raw_try_init(private, Private::<T>::new(queues, max_mtu)) }?;
             Ok(0)
         })
     }

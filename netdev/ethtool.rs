@@ -12,6 +12,7 @@
 
 use crate::{
     bindings,
+    compat,
     device::{
         self,
         Device,
@@ -46,6 +47,9 @@ const GSTRING_LEN: usize = bindings::ETH_GSTRING_LEN as usize;
 /// `ethtool -i` shows the name of the module that implements this.
 #[vtable]
 pub trait Operations<T> {
+    /// The driver's module, `crate::LocalModule`.
+    type OwnerModule: ModuleMetadata;
+
     /// The names of the private flags, bit 0 first; up to 31 bytes each, up to 32 of them.
     const PRIV_FLAGS: &'static [&'static CStr] = &[];
 
@@ -292,7 +296,7 @@ impl<T: device::Operations> Adapter<T> {
             bindings::ethtool_stringset_ETH_SS_PRIV_FLAGS if !T::Ethtool::PRIV_FLAGS.is_empty() => {
                 T::Ethtool::PRIV_FLAGS.len()
             }
-            _ => return EOPNOTSUPP.to_errno(),
+            _ => return compat::eopnotsupp().to_errno(),
         };
         count as c_int
     }

@@ -6,6 +6,7 @@
 
 use crate::{
     bindings,
+    compat,
     device::{
         Adapter,
         Operations, //
@@ -89,7 +90,7 @@ impl<'a> Attributes<'a> {
                 extack.refuse(EINVAL, c"The hardware address has to have 6 bytes")
             }
             Some(address) if address[0] & 1 != 0 => extack.refuse(
-                EADDRNOTAVAIL,
+                compat::eaddrnotavail(),
                 c"The hardware address cannot be a multicast address",
             ),
             _ => Ok(()),

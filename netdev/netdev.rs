@@ -24,6 +24,7 @@ mod loopback;
 mod skbuff;
 
 pub mod addrconf;
+pub mod compat;
 pub mod ethtool;
 pub mod extack;
 pub mod link;

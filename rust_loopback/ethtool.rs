@@ -24,6 +24,8 @@ pub(super) const QUEUE_PAIRS: u32 = bit_u32(1);
 
 #[vtable]
 impl ethtool::Operations<Self> for Loopback {
+    type OwnerModule = crate::LocalModule;
+
     const PRIV_FLAGS: &'static [&'static CStr] = &[c"own-traffic", c"queue-pairs"];
 
     /// A loopback is always connected to itself.

@@ -13,6 +13,7 @@ use kernel::{
     time::Delta, //
 };
 use netdev::{
+    compat,
     xdp::{
         Action,
         Buff,
@@ -110,7 +111,7 @@ fn decide<'p>(context: &Context<'p, Loopback>, mut buff: impl Buff<'p>) -> Resul
     match buff.run(context, program) {
         Action::Redirect => match buff.redirect(context, program) {
             Ok(()) => context.count(Counter::Redirect, 1),
-            Err(error) if error == ENOBUFS => return Err(Full),
+            Err(error) if error == compat::enobufs() => return Err(Full),
             Err(_) => context.count(Counter::RedirectErrors, 1),
         },
         Action::Pass => {

@@ -76,6 +76,8 @@ impl Operations for Sink {
 
 #[vtable]
 impl ethtool::Operations<Self> for Sink {
+    type OwnerModule = crate::LocalModule;
+
     fn get_link(_dev: &Device<Self>) -> bool {
         true
     }

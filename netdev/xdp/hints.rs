@@ -4,10 +4,12 @@
 //!
 //! C header: [`include/net/xdp.h`](srctree/include/net/xdp.h).
 
-use crate::bindings;
+use crate::{
+    bindings,
+    compat, //
+};
 use core::ptr;
 use kernel::{
-    error::code::ENODATA,
     prelude::*,
     time::{
         ClockSource,
@@ -50,7 +52,7 @@ unsafe extern "C" fn rx_hash(
     // SAFETY: Packets of all sources have the skb, or null, in the same place: see the assertion in
     // the helpers.
     let Some(skb) = ptr::NonNull::new(unsafe { (*buff).skb }) else {
-        return ENODATA.to_errno();
+        return compat::enodata().to_errno();
     };
     let mut l4 = false;
     // SAFETY: The skb is valid while a program runs on it.
