@@ -5,6 +5,7 @@
 KERNEL ?=
 KDIR ?=
 INSTALL_MOD_PATH ?=
+SIGN ?=
 
 export KERNEL XSK_MODES
 
@@ -44,15 +45,23 @@ modules: kernel
 endif
 
 .PHONY: modules_install
-modules_install: modules ## Install the module for the kernel it was built for (INSTALL_MOD_PATH=)
+modules_install: modules ## Install the module for the kernel it was built for (INSTALL_MOD_PATH=, SIGN=)
 ifneq ($(KDIR),)
+	$(if $(SIGN),scripts/sign-module.sh -r "$$(cat $(KDIR)/include/config/kernel.release)" \
+		-d "$(SIGN)" $(MO)/rust_loopback.ko)
 	$(kbuild) INSTALL_MOD_PATH=$(INSTALL_MOD_PATH) modules_install
 else
 	install -D -m 644 build/module/rust_loopback.ko \
 		"$(INSTALL_MOD_PATH)/lib/modules/$(release)/updates/rust_loopback.ko"
+	$(if $(SIGN),scripts/sign-module.sh -r "$(release)" -d "$(SIGN)" \
+		"$(INSTALL_MOD_PATH)/lib/modules/$(release)/updates/rust_loopback.ko")
 	@if command -v depmod >/dev/null; then depmod -b "$(INSTALL_MOD_PATH)/" "$(release)"; else \
 		echo "depmod was not found: run 'depmod $(release)' where the module is used"; fi
 endif
+
+.PHONY: test-signing
+test-signing: modules ## Sign the module, and load it in a guest that insists on signatures (30 s)
+	@$(in_root) scripts/test-signing.sh
 
 .PHONY: run
 run: modules ## Boot the stock kernel in QEMU, load the module and send traffic over rlo0
@@ -219,7 +228,7 @@ modules-debug modules-uml modules-native: modules-%:
 .PHONY: clean
 clean: ## Remove what was built, keep the build root and the kernel tree
 	rm -rf build/module* build/clippy build/doc build/htmldocs build/labs build/logs \
-		build/selftests build/xskxceiver \
+		build/selftests build/signing build/xskxceiver \
 		build/cargo/target build/rlo-xsk build/xsk_echo
 
 .PHONY: distclean

@@ -7,8 +7,7 @@
 # A test sources this file, makes checks, and calls finish as its last command.
 
 : "${KSELFTEST:?is not set: run the tests with make -C selftests run_tests}"
-# shellcheck source=/dev/null # of the kernel, and checked there
-. "$KSELFTEST/kselftest/ktap_helpers.sh"
+. ./checks.sh
 # shellcheck source=/dev/null # of the kernel, and checked there
 . "$KSELFTEST/net/lib.sh"
 
@@ -22,29 +21,6 @@ done
 # The sources of a kernel like the running one.
 # shellcheck disable=SC2034 # for the tests that source this file
 kernel=$(realpath "$KSELFTEST/../../..")
-
-# is NAME EXPECTED ACTUAL: the two are the same text.
-is() {
-	if [ "$2" = "$3" ]; then
-		ktap_test_pass "$1"
-	else
-		ktap_test_fail "$1"
-		printf '%s\n' "expected: $2" "found:    $3" | sed 's/^/#   /'
-	fi
-}
-
-# ok NAME COMMAND...: the command succeeds. What it said is in said.
-ok() {
-	local name=$1 status=0
-	shift
-	said=$("$@" 2>&1) || status=$?
-	if [ "$status" -eq 0 ]; then
-		ktap_test_pass "$name"
-	else
-		ktap_test_fail "$name"
-		printf '%s\n' "exit status $status: $*" "$said" | sed 's/^/#   /'
-	fi
-}
 
 # repeats COUNT: a quarter of it where the environment says that the machine is slow.
 repeats() { [ "${KSFT_MACHINE_SLOW:-no}" = yes ] && echo $((($1 + 3) / 4)) || echo "$1"; }
@@ -124,13 +100,6 @@ trace_drops() {
 drops() {
 	echo 0 >$tracing/events/skb/kfree_skb/enable
 	grep -c "reason: $1" $tracing/trace
-}
-
-# sentence COMMAND...: what a refused command says, and its exit status.
-sentence() {
-	local output status=0
-	output=$("$@" 2>&1 >/dev/null) || status=$?
-	printf '%s (%d)' "${output//$'\n'/ }" $status
 }
 
 # device_of NAMESPACE ADDRESS [OPTION...]: the device that the route leads over.
