@@ -586,7 +586,9 @@ static __always_inline void copy_frame(void *to, const void *from, u32 len)
 		const void *last = from + len - 32;
 		void *to_last = to + len - 32;
 
+#ifdef __clang__
 #pragma clang loop unroll(disable)
+#endif
 		for (; from < last; to += 32, from += 32)
 			__builtin_memcpy(to, from, 32);
 		/* Overlaps with what was copied, unless len is a multiple of 32. */
