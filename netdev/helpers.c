@@ -830,7 +830,7 @@ __netdev_helper void netdev_helper_xsk_skb_done(struct sk_buff *skb, struct net_
 
 __netdev_helper void netdev_helper_smp_mb(void)
 {
-	/* What it orders the callers say. */
+	/* The callers say what it orders. */
 	smp_mb();
 }
 
