@@ -125,16 +125,15 @@ build/bench/batch: tools/bench/batch.c | bench-packages
 # RENEW=1 writes the transcript in labs/ anew.
 ROUTER ?= frr
 .PHONY: lab-router lab-wan
-lab-router: modules labs-packages ## Run three routers with loopbacks in QEMU, cut and restore links (ROUTER=bird)
-	@RENEW="$(RENEW)" scripts/lab.sh router-$(ROUTER) "5 min" labs/router/$(ROUTER).txt \
+lab-router: modules labs-packages ## Run three routers with loopbacks in QEMU, cut and restore links (2 min; ROUTER=bird)
+	@RENEW="$(RENEW)" scripts/lab.sh router-$(ROUTER) "2 min" labs/router/$(ROUTER).txt \
 		$(python) labs/router/lab.py $(ROUTER)
-lab-wan: modules labs-packages ## Show a WAN between two local programs: asked and measured
+lab-wan: modules labs-packages ## Show a WAN between two local programs: asked and measured (3 min)
 	@RENEW="$(RENEW)" scripts/lab.sh wan "3 min" labs/wan/transcript.txt labs/wan/lab.sh
 
 .PHONY: labs-packages
 labs-packages: root
 	@scripts/buildroot.sh labs
-
 
 .PHONY: tools
 tools: tools-packages build/xsk_echo ## Build build/rlo-xsk, a program for AF_XDP sockets, and the sample in C
