@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Shared by the labs: a transcript with the commands that were typed, what they
-# said, and what is expected of it. Sourced, not run.
+# For labs that are shell scripts: a transcript with the commands that were typed, what
+# they said, and what is expected of it. Sourced, not run.
 #
 # A lab has network, process and mount namespaces of its own, and /tmp/lab for
 # its files: with its end its devices, rules, servers and files are gone.
@@ -12,7 +12,7 @@
 
 [ "$(id -u)" -eq 0 ] || die "a lab makes network devices: run it as root, or with 'make' in a guest"
 [ -d /sys/module/rust_loopback ] || modprobe rust_loopback numdevs=0 ||
-	die "the module rust_loopback is neither loaded nor installed: see README.md"
+	die "the module rust_loopback is neither loaded nor installed: see Documentation/building.rst"
 [ -n "${LAB_INSIDE:-}" ] || exec env LAB_INSIDE=1 \
 	unshare --net --mount --pid --fork --kill-child --mount-proc -- "$0" "$@"
 
@@ -40,23 +40,17 @@ note() {
 	gap='' fresh=yes
 }
 
-# try COMMAND: as on the screen of a shell: the line as it is typed, and what it
-# says, which is in said afterwards, too; in status there is the exit status.
-try() {
+# show COMMAND: as on the screen of a shell: the line as it is typed, and what it
+# says, which is in said afterwards, too. It has to work.
+show() {
+	local status=0
 	printf '%s# %s\n' "$gap" "$1"
 	gap='' fresh=''
-	# shellcheck disable=SC2034 # for the labs that source this file
-	status=0
 	# Not into a pipe: a server that stays would hold it open.
 	eval "$1" >/tmp/lab/said 2>&1 || status=$?
 	said=$(tr -d '\r' </tmp/lab/said)
 	[ -z "$said" ] || printf '%s\n' "$said"
 	[ -z "$said" ] || gap=$'\n'
-}
-
-# show COMMAND: the same for what has to work.
-show() {
-	try "$1"
 	[ "$status" -eq 0 ] || die "this command should have worked, but its exit status is $status: $1"
 }
 
@@ -78,9 +72,6 @@ expect() {
 		failed=$((failed + 1))
 	fi
 }
-
-# packets DEVICE: how many packets it has received, which is how many it has sent.
-packets() { awk -v device="$1:" '$1 == device { print $3 }' /proc/net/dev; }
 
 # calculate EXPRESSION [FORMAT]
 calculate() { awk "BEGIN { printf(\"${2:-%.0f}\", ($1)) }"; }
