@@ -3,11 +3,12 @@
 #
 # Writes into pages of Documentation/ what their commands print in a guest with the stock kernel.
 #
-#   scripts/transcripts.sh [PAGE...]   (tutorial cookbook reference)
+#   scripts/transcripts.sh [PAGE...]   (all that have commands)
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-[ $# -gt 0 ] || set -- tutorial cookbook reference
+# shellcheck disable=SC2046 # several pages
+[ $# -gt 0 ] || set -- $("$top/scripts/in-root.sh" python3 -B selftests/transcript.py --list)
 mkdir -p "$logs"
 for page; do
 	file=$top/Documentation/$page.rst

@@ -8,7 +8,8 @@
 
 . ./lib.sh
 
-pages=${PAGES:-tutorial cookbook reference}
+pages=${PAGES:-$(./transcript.py --list)}
+ok "there are pages with commands" [ -n "$pages" ]
 
 for page in $pages; do
 	load_module numdevs=1

@@ -5,6 +5,7 @@
     transcript.py PAGE.rst            prints a line for each command: "ok NAME" or "not ok NAME",
                                       and what differs in lines with "#"
     transcript.py --write PAGE.rst    prints the page with what its commands print here
+    transcript.py --list              prints the names of the pages that have commands
 
 Commands are in blocks "code-block:: console": lines with "# " are commands for root, and go on in
 lines with "> "; other lines are what a command prints. Lines with "$ " are for the reader's
@@ -17,6 +18,7 @@ to succeed.
 
 import difflib
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -225,6 +227,10 @@ def write(page):
 
 def main():
     """See the head of the file."""
+    if sys.argv[1:] == ["--list"]:
+        pages = pathlib.Path(__file__).resolve().parents[1].glob("Documentation/*.rst")
+        print(*sorted(page.stem for page in pages if BLOCK.search(page.read_text())))
+        return
     *options, path = sys.argv[1:]
     with open(path, encoding="utf-8") as file:
         page = file.read()
