@@ -34,10 +34,11 @@ struct Meter {
 }
 
 impl Meter {
+    /// Takes notice of what has come, and of what is not going to.
     #[inline]
-    fn see(&mut self, received: u64, run: &Run) {
+    fn see(&mut self, received: u64, lost: u64, run: &Run) {
         run.packets.store(received, Relaxed);
-        if self.begin.is_none() && received >= self.warmup {
+        if self.begin.is_none() && received + lost >= self.warmup {
             self.begin = Some((Instant::now(), received));
             run.warm.store(true, Relaxed);
         }
@@ -195,11 +196,15 @@ impl Bench<'_> {
         let mut lost = 0;
         loop {
             let stopped = self.run.stopped();
-            let room = if stopped {
-                0
-            } else {
-                self.room(sender.sent - lost, checker.received)
+            meter.see(checker.received, lost, &self.run);
+            // The last packet of the warm-up has to come first: what is under way then would
+            // be measured by half.
+            let most = match (stopped, meter.begin) {
+                (true, _) => 0,
+                (false, None) => self.args.warmup - sender.sent,
+                (false, Some(_)) => u64::MAX,
             };
+            let room = self.room(sender.sent - lost, checker.received).min(most);
             let went = sender.send(port, room)?;
             let receiver = other.as_deref_mut().unwrap_or(port);
             // More than come, or a backlog would stay for ever.
@@ -208,7 +213,6 @@ impl Bench<'_> {
             if went == 0 || common.busy_poll.is_none() {
                 receiver.kick_rx()?;
             }
-            meter.see(checker.received, &self.run);
             if stopped {
                 meter.end(checker.received, Instant::now());
             }
@@ -309,7 +313,7 @@ impl Bench<'_> {
         while checker.received < sent.load(Relaxed).min(self.total) {
             let came = receive(port, &self.args.common, &mut checker)?;
             received.store(checker.received, Relaxed);
-            meter.see(checker.received, &self.run);
+            meter.see(checker.received, 0, &self.run);
             if self.run.stopped() {
                 meter.end(checker.received, Instant::now());
             }
