@@ -68,7 +68,9 @@ run: modules ## Boot the stock kernel in QEMU, load the module and send traffic 
 	@scripts/guest.sh -n run -t 120 scripts/demo.sh
 
 .PHONY: test
-test: modules check doc htmldocs selftests xskxceiver kunit-debug selftests-debug ## Run every test there is
+test: modules ## Run every test there is
+	@scripts/beside.sh modules-debug check doc htmldocs selftests xskxceiver
+	@$(MAKE) --no-print-directory kunit-debug selftests-debug
 	@scripts/selftests.sh total
 
 # The programs of the XDP tests, and the sample.
