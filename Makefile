@@ -116,6 +116,11 @@ bench-compare: root ## Show what differs between two result files (OLD= NEW=)
 bench-trace: modules tools build/bench/batch ## Show where the instructions of a packet go, over lo and over rlo
 	@$(in_root) $(python) tools/bench/trace.py
 
+.PHONY: bench-page
+bench-page: docs-packages ## Write the figures of a whole run into Documentation/benchmark.rst (RESULT=)
+	@test -n "$(RESULT)" || { echo "usage: make bench-page RESULT=build/bench/A.json" >&2; exit 1; }
+	@$(in_root) $(python) tools/bench/page.py $(RESULT)
+
 .PHONY: bench-packages
 bench-packages: root
 	@scripts/buildroot.sh bench

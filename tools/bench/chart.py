@@ -77,4 +77,5 @@ def main():
         sys.exit(f"error: {CHART.name} is not what {PAGE.name} says: run 'make chart'")
 
 
-main()
+if __name__ == "__main__":
+    main()
