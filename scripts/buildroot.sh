@@ -40,8 +40,9 @@ bench=(iperf3 netperf python3-matplotlib)
 tools=(cargo libbpf-dev libxdp-dev)
 # What the labs run, a line each; 'buildroot.sh labs' installs it.
 labs=(
-	frr bird2		# router
-	iperf3			# wan
+	frr bird2				# router
+	nginx curl postgresql redis haproxy	# services
+	iperf3					# wan
 )
 # What checks the scripts and the manual page; 'buildroot.sh check' installs it.
 check=(shellcheck mandoc groff)
