@@ -172,7 +172,7 @@ class Ring:
 class Port:
     """A socket on a queue, with a UMEM of 256 KiB: one half to receive, one to send."""
 
-    def __init__(self, device, queue, mode, ring, shared=None):
+    def __init__(self, device, queue, mode, ring, shared=None, bound=True):
         self.socket = socket.socket(AF_XDP, socket.SOCK_RAW)
         self.unaligned = "unaligned" in mode
         self.chunk = 2048 if "small" in mode else 4096
@@ -208,7 +208,7 @@ class Port:
             flags |= COPY if "copy" in mode else ZEROCOPY
             flags |= 0 if "no-wakeup" in mode else NEED_WAKEUP
             flags |= USE_SG if "sg" in mode else 0
-        name = struct.pack(
+        self.name = struct.pack(
             "HHIII",
             AF_XDP,
             flags,
@@ -216,14 +216,22 @@ class Port:
             queue,
             shared.socket.fileno() if shared else 0,
         )
+        if bound:
+            try:
+                self.bind()
+            except OSError:
+                self.close()
+                raise
+
+    def bind(self):
+        """Binds it to its queue."""
         # What was just closed is unbound a little later, by a work item.
         for _ in Until():
-            if libc.bind(self.socket.fileno(), name, len(name)) == 0:
+            if libc.bind(self.socket.fileno(), self.name, len(self.name)) == 0:
                 return
-            if ctypes.get_errno() != errno.EBUSY:
+            failure = ctypes.get_errno()
+            if failure != errno.EBUSY:
                 break
-        failure = ctypes.get_errno()
-        self.close()
         raise OSError(failure, os.strerror(failure))
 
     def set(self, option, value):
