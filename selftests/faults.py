@@ -16,7 +16,6 @@ what came of it.
 
 import ctypes
 import errno
-import fcntl
 import os
 import random
 import socket
@@ -26,70 +25,33 @@ import time
 
 sys.dont_write_bytecode = True
 
-from xsk import BPF_OBJ_GET, Port, bpf, checked, libc  # pylint: disable=wrong-import-position
+# pylint: disable=wrong-import-position
+from device import (
+    CREATE,
+    DELADDR,
+    DELLINK,
+    EXCL,
+    GCHANNELS,
+    GETLINK,
+    GPFLAGS,
+    GRINGPARAM,
+    GSTATS,
+    IFF_UP,
+    NEWADDR,
+    NEWLINK,
+    OWN_TRAFFIC,
+    QUEUE_PAIRS,
+    SCHANNELS,
+    SPFLAGS,
+    SRINGPARAM,
+    Device,
+    link,
+    pinned,
+)
+from xsk import Port, checked, libc
 
-NAME = b"fault0"
-
-# rtnetlink
-NLMSG = struct.Struct("IHHII")
-REQUEST, ACK, CREATE, EXCL = 1, 4, 0x400, 0x200
-NEWLINK, DELLINK, GETLINK, NEWADDR, DELADDR = 16, 17, 18, 20, 21
-IFLA_IFNAME, IFLA_MTU, IFLA_LINKINFO, IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES = 3, 4, 18, 31, 32
-IFLA_XDP, IFLA_XDP_FD, IFLA_XDP_FLAGS, XDP_FLAGS_DRV = 43, 1, 3, 1 << 2
-IFF_UP = 1
-NESTED = 1 << 15
-
-# ethtool
-SIOCETHTOOL = 0x8946
-GSTATS, GPFLAGS, SPFLAGS, GCHANNELS, SCHANNELS = 0x1D, 0x27, 0x28, 0x3C, 0x3D
-GRINGPARAM, SRINGPARAM = 0x10, 0x11
-OWN_TRAFFIC, QUEUE_PAIRS = 1, 2
-
+NAME, ADDRESS = "fault0", "10.7.9.1"
 SYS_FINIT_MODULE, SYS_DELETE_MODULE = 313, 176
-
-
-def attribute(kind, data):
-    """A netlink attribute."""
-    if isinstance(data, int):
-        data = struct.pack("I", data)
-    return struct.pack("HH", len(data) + 4, kind) + data + bytes(-len(data) % 4)
-
-
-def link(change=0, flags=0, index=0):
-    """The header of messages about links."""
-    return struct.pack("BxHiII", 0, 0, index, flags, change)
-
-
-class Netlink:
-    """A socket whose requests are answered before send() returns."""
-
-    def __init__(self):
-        self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        self.socket.bind((0, 0))
-
-    def request(self, kind, body, flags=0):
-        """A function that makes the request, and fails as it does."""
-        flags |= REQUEST | ACK
-        message = NLMSG.pack(NLMSG.size + len(body), kind, flags, 1, 0) + body
-        return lambda: self.socket.send(message)
-
-    def answer(self):
-        """The error of the answer to the last request; 0 if there is none."""
-        while True:
-            try:
-                data = self.socket.recv(1 << 18, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                # An acknowledgement needs memory, too.
-                return errno.ENOBUFS
-            except OSError as error:
-                return error.errno
-            offset = 0
-            while offset < len(data):
-                length, kind = NLMSG.unpack_from(data, offset)[:2]
-                if kind == 2:  # NLMSG_ERROR
-                    return -struct.unpack_from("i", data, offset + NLMSG.size)[0]
-                offset += (length + 3) & ~3
 
 
 class Nth:
@@ -118,16 +80,16 @@ class Operation:
     name = ""
     netlink = True  # the answer comes by the socket of rtnetlink
 
-    def __init__(self, machine):
-        self.machine = machine
+    def __init__(self, device, module, program):
+        self.device, self.module, self.program = device, module, program
 
     def prepare(self):
         """Makes what the operation needs."""
-        self.machine.add()
+        self.device.add()
 
     def clear(self):
         """Takes it away."""
-        self.machine.delete()
+        self.device.delete()
 
     def function(self):
         """A function that does it, with nothing left to do before the call."""
@@ -142,84 +104,6 @@ class Operation:
         return None
 
 
-class Machine:
-    """What operations are done with."""
-
-    def __init__(self, module, pins):
-        self.netlink, self.module = Netlink(), module
-        self.control = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        path = ctypes.create_string_buffer(f"{pins}/pass".encode())
-        self.program = bpf(BPF_OBJ_GET, ctypes.addressof(path))
-
-    def do(self, kind, body, flags=0):
-        """A request with its answer, which has to be no error."""
-        self.netlink.request(kind, body, flags)()
-        failure = self.netlink.answer()
-        if failure:
-            raise OSError(failure, os.strerror(failure))
-
-    def index(self):
-        """That of the device."""
-        return socket.if_nametoindex(NAME.decode())
-
-    def ethtool(self, command, data):
-        """A function that does it."""
-        buffer = ctypes.create_string_buffer(struct.pack("I", command) + data)
-        request = struct.pack("16sP16x", NAME, ctypes.addressof(buffer))
-
-        def call():
-            fcntl.ioctl(self.control, SIOCETHTOOL, request)
-            return buffer.raw[4 : 4 + len(data)]
-
-        return call
-
-    def body(self):
-        """That of a request for a device."""
-        return (
-            link()
-            + attribute(IFLA_IFNAME, NAME + b"\0")
-            + attribute(IFLA_MTU, 3498)
-            + attribute(IFLA_NUM_TX_QUEUES, 2)
-            + attribute(IFLA_NUM_RX_QUEUES, 2)
-            + attribute(IFLA_LINKINFO | NESTED, attribute(1, b"rlo\0"))
-        )
-
-    def up_body(self, up):
-        """That of a request to set it up or down."""
-        return link(IFF_UP, IFF_UP if up else 0, self.index())
-
-    def xdp_body(self, program):
-        """That of a request for a program."""
-        xdp = attribute(IFLA_XDP_FD, struct.pack("i", program))
-        xdp += attribute(IFLA_XDP_FLAGS, XDP_FLAGS_DRV)
-        return link(index=self.index()) + attribute(IFLA_XDP | NESTED, xdp)
-
-    def address_body(self):
-        """That of a request for an address."""
-        address = socket.inet_aton("10.7.9.1")
-        body = struct.pack("BBBBI", socket.AF_INET, 32, 0, 0, self.index())
-        return body + attribute(1, address) + attribute(2, address)
-
-    def add(self, up=True):
-        """Adds the device."""
-        self.do(NEWLINK, self.body(), CREATE | EXCL)
-        if up:
-            self.do(NEWLINK, self.up_body(True))
-
-    def delete(self):
-        """Deletes it."""
-        self.do(DELLINK, link(index=self.index()))
-
-    def attach(self, program):
-        """Attaches a program; -1 for none."""
-        self.do(NEWLINK, self.xdp_body(program))
-
-    def read(self, *path):
-        """A file of the device."""
-        with open("/".join(("/sys/class/net", NAME.decode(), *path)), encoding="ascii") as file:
-            return file.read().strip()
-
-
 class Load(Operation):
     """The module, with two devices."""
 
@@ -232,7 +116,7 @@ class Load(Operation):
         self.function()()
 
     def function(self):
-        file = os.open(self.machine.module, os.O_RDONLY)
+        file = os.open(self.module, os.O_RDONLY)
         parameters = ctypes.create_string_buffer(b"numdevs=2")
 
         def call():
@@ -281,13 +165,13 @@ class Add(Operation):
     clear = prepare
 
     def function(self):
-        return self.machine.netlink.request(NEWLINK, self.machine.body(), CREATE | EXCL)
+        return self.device.netlink.request(NEWLINK, self.device.body(), CREATE | EXCL)
 
     def undo(self):
-        self.machine.delete()
+        self.device.delete()
 
     def done(self):
-        return os.path.exists("/sys/class/net/" + NAME.decode())
+        return os.path.exists("/sys/class/net/" + NAME)
 
 
 class Delete(Add):
@@ -296,16 +180,16 @@ class Delete(Add):
     name = "link del"
 
     def prepare(self):
-        self.machine.add()
+        self.device.add()
 
     def clear(self):
-        self.machine.delete()
+        self.device.delete()
 
     def function(self):
-        return self.machine.netlink.request(DELLINK, link(index=self.machine.index()))
+        return self.device.netlink.request(DELLINK, link(index=self.device.index()))
 
     def undo(self):
-        self.machine.add()
+        self.device.add()
 
     def done(self):
         return not super().done()
@@ -317,17 +201,17 @@ class Up(Operation):
     name = "up"
 
     def prepare(self):
-        self.machine.add(up=False)
-        self.machine.attach(self.machine.program)
+        self.device.add(up=False)
+        self.device.attach(self.program)
 
     def function(self):
-        return self.machine.netlink.request(NEWLINK, self.machine.up_body(True))
+        return self.device.netlink.request(NEWLINK, self.device.up_body(True))
 
     def undo(self):
-        self.machine.do(NEWLINK, self.machine.up_body(False))
+        self.device.do(NEWLINK, self.device.up_body(False))
 
     def done(self):
-        return bool(int(self.machine.read("flags"), 16) & IFF_UP)
+        return bool(int(self.device.read("flags"), 16) & IFF_UP)
 
 
 class Address(Operation):
@@ -336,10 +220,10 @@ class Address(Operation):
     name = "address"
 
     def function(self):
-        return self.machine.netlink.request(NEWADDR, self.machine.address_body(), CREATE | EXCL)
+        return self.device.netlink.request(NEWADDR, self.device.address_body(ADDRESS), CREATE | EXCL)
 
     def undo(self):
-        self.machine.do(DELADDR, self.machine.address_body())
+        self.device.do(DELADDR, self.device.address_body(ADDRESS))
 
 
 class Flag(Operation):
@@ -348,15 +232,15 @@ class Flag(Operation):
     name, netlink = "priv flag", False
 
     def prepare(self):
-        self.machine.add(up=False)
+        self.device.add(up=False)
 
     def flags(self):
         """All of them."""
-        return struct.unpack("I", self.machine.ethtool(GPFLAGS, bytes(4))())[0]
+        return struct.unpack("I", self.device.ethtool(GPFLAGS, bytes(4))())[0]
 
     def set(self, flags):
         """A function that sets them."""
-        return self.machine.ethtool(SPFLAGS, struct.pack("I", flags))
+        return self.device.ethtool(SPFLAGS, struct.pack("I", flags))
 
     def function(self):
         return self.set(self.flags() & ~OWN_TRAFFIC)
@@ -374,8 +258,8 @@ class Pairs(Flag):
     name = "queue pairs"
 
     def prepare(self):
-        self.machine.add()
-        self.machine.attach(self.machine.program)
+        self.device.add()
+        self.device.attach(self.program)
 
     def function(self):
         return self.set(self.flags() | QUEUE_PAIRS)
@@ -396,7 +280,7 @@ class Channels(Operation):
     def set(self, count):
         """A function that sets their number: the last four are those in use."""
         data = struct.pack("8I", 0, 0, 0, 0, count, count, 0, 0)
-        return self.machine.ethtool(SCHANNELS, data)
+        return self.device.ethtool(SCHANNELS, data)
 
     def function(self):
         return self.set(self.wanted)
@@ -405,7 +289,7 @@ class Channels(Operation):
         self.set(self.usual)()
 
     def done(self):
-        now = struct.unpack("8I", self.machine.ethtool(GCHANNELS, bytes(32))())
+        now = struct.unpack("8I", self.device.ethtool(GCHANNELS, bytes(32))())
         return now[4] == now[5] == self.wanted
 
 
@@ -426,13 +310,13 @@ class Rings(Operation):
     name, netlink = "ring size", False
 
     def prepare(self):
-        self.machine.add()
-        self.machine.attach(self.machine.program)
+        self.device.add()
+        self.device.attach(self.program)
 
     def set(self, size):
         """A function that sets it."""
         data = struct.pack("8I", 0, 0, 0, 0, size, 0, 0, 64)
-        return self.machine.ethtool(SRINGPARAM, data)
+        return self.device.ethtool(SRINGPARAM, data)
 
     def function(self):
         return self.set(4096)
@@ -441,7 +325,7 @@ class Rings(Operation):
         self.set(1024)()
 
     def done(self):
-        return struct.unpack("8I", self.machine.ethtool(GRINGPARAM, bytes(32))())[4] == 4096
+        return struct.unpack("8I", self.device.ethtool(GRINGPARAM, bytes(32))())[4] == 4096
 
 
 class Attach(Operation):
@@ -450,10 +334,10 @@ class Attach(Operation):
     name = "program"
 
     def function(self):
-        return self.machine.netlink.request(NEWLINK, self.machine.xdp_body(self.machine.program))
+        return self.device.netlink.request(NEWLINK, self.device.xdp_body(self.program))
 
     def undo(self):
-        self.machine.attach(-1)
+        self.device.attach(-1)
 
 
 class Detach(Attach):
@@ -463,13 +347,13 @@ class Detach(Attach):
 
     def prepare(self):
         super().prepare()
-        self.machine.attach(self.machine.program)
+        self.device.attach(self.program)
 
     def function(self):
-        return self.machine.netlink.request(NEWLINK, self.machine.xdp_body(-1))
+        return self.device.netlink.request(NEWLINK, self.device.xdp_body(-1))
 
     def undo(self):
-        self.machine.attach(self.machine.program)
+        self.device.attach(self.program)
 
 
 class Bind(Operation):
@@ -478,7 +362,7 @@ class Bind(Operation):
     name, netlink = "pool", False
 
     def function(self):
-        self.port = Port(NAME.decode(), 0, [], 64, bound=False)
+        self.port = Port(NAME, 0, [], 64, bound=False)
         return self.port.bind
 
     def undo(self):
@@ -493,7 +377,7 @@ class Statistics(Operation):
     name, netlink = "statistics", False
 
     def function(self):
-        return self.machine.ethtool(GSTATS, struct.pack("I", 256) + bytes(8 * 256))
+        return self.device.ethtool(GSTATS, struct.pack("I", 256) + bytes(8 * 256))
 
     def undo(self):
         pass
@@ -505,7 +389,7 @@ class Link(Statistics):
     name, netlink = "link show", True
 
     def function(self):
-        return self.machine.netlink.request(GETLINK, link(index=self.machine.index()))
+        return self.device.netlink.request(GETLINK, link(index=self.device.index()))
 
 
 class Send(Statistics):
@@ -515,21 +399,21 @@ class Send(Statistics):
 
     def prepare(self):
         super().prepare()
-        self.machine.do(NEWADDR, self.machine.address_body(), CREATE | EXCL)
-        self.machine.attach(self.machine.program)
+        self.device.do(NEWADDR, self.device.address_body(ADDRESS), CREATE | EXCL)
+        self.device.attach(self.program)
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
     def function(self):
-        return lambda: self.socket.sendto(bytes(1400), ("10.7.9.1", 9998))
+        return lambda: self.socket.sendto(bytes(1400), (ADDRESS, 9998))
 
 
-def outcome(machine, nth, operation, number):
+def outcome(nth, operation, number):
     """Does an operation of which the N-th allocation fails, and does it again if it has to.
     Returns whether an allocation failed, the error, and what was wrong."""
     function = operation.function()
     hit, failure = nth.call(number, function)
     if operation.netlink:
-        failure = machine.netlink.answer() or failure
+        failure = operation.device.netlink.answer() or failure
     done, wrong = operation.done(), ""
     # The acknowledgement needs memory, too: without one it may have been done.
     if failure and done and failure not in (errno.ENOBUFS, errno.ENOMEM):
@@ -542,7 +426,7 @@ def outcome(machine, nth, operation, number):
         try:
             getattr(operation, "again", lambda: None)()
             operation.function()()
-            again = machine.netlink.answer() if operation.netlink else 0
+            again = operation.device.netlink.answer() if operation.netlink else 0
         except OSError as error:
             again = error.errno
         # Without a way to see it, it may have been done the first time.
@@ -552,14 +436,14 @@ def outcome(machine, nth, operation, number):
     return hit, failure, wrong
 
 
-def exercise(machine, nth, operation, seconds, dice):
+def exercise(nth, operation, seconds, dice):
     """Lets the allocations of an operation fail, one after another."""
     end = time.monotonic() + seconds
     hits, refused, errors, faults = 0, 0, set(), []
 
     def fail(number):
         nonlocal hits, refused
-        hit, failure, wrong = outcome(machine, nth, operation, number)
+        hit, failure, wrong = outcome(nth, operation, number)
         hits += hit
         if hit and failure:
             refused += 1
@@ -570,7 +454,7 @@ def exercise(machine, nth, operation, seconds, dice):
 
     operation.prepare()
     # Warms caches, which are filled once.
-    outcome(machine, nth, operation, 0)
+    outcome(nth, operation, 0)
     # How many there are, by halving: those beyond the last do not fail.
     low, high = 0, 1
     while fail(high):
@@ -597,11 +481,12 @@ def exercise(machine, nth, operation, seconds, dice):
 
 
 def main(module, pins, seconds, seed, *names):
-    machine, nth, dice = Machine(module, pins), Nth(), random.Random(int(seed))
+    nth, dice = Nth(), random.Random(int(seed))
+    device, program = Device(NAME), pinned(f"{pins}/pass")
     for kind in (Add, Delete, Up, Address, Flag, Pairs, Channels, MoreChannels, Rings, Attach,
                  Detach, Bind, Statistics, Link, Send, Unload, Load):  # fmt: skip
         if not names or kind.name in names:
-            exercise(machine, nth, kind(machine), float(seconds), dice)
+            exercise(nth, kind(device, module, program), float(seconds), dice)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Requests about network devices, of which nothing is left to do but the system call."""
+
+import ctypes
+import errno
+import fcntl
+import os
+import socket
+import struct
+
+from xsk import BPF_OBJ_GET, bpf
+
+# rtnetlink
+NLMSG = struct.Struct("IHHII")
+REQUEST, ACK, CREATE, EXCL = 1, 4, 0x400, 0x200
+NEWLINK, DELLINK, GETLINK, NEWADDR, DELADDR = 16, 17, 18, 20, 21
+IFLA_IFNAME, IFLA_MTU, IFLA_LINKINFO, IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES = 3, 4, 18, 31, 32
+IFLA_XDP, IFLA_XDP_FD, IFLA_XDP_FLAGS, XDP_FLAGS_DRV = 43, 1, 3, 1 << 2
+IFF_UP = 1
+NESTED = 1 << 15
+
+# ethtool
+SIOCETHTOOL = 0x8946
+GSTATS, GPFLAGS, SPFLAGS, GCHANNELS, SCHANNELS = 0x1D, 0x27, 0x28, 0x3C, 0x3D
+GRINGPARAM, SRINGPARAM = 0x10, 0x11
+OWN_TRAFFIC, QUEUE_PAIRS = 1, 2
+
+
+
+def attribute(kind, data):
+    """A netlink attribute."""
+    if isinstance(data, int):
+        data = struct.pack("I", data)
+    return struct.pack("HH", len(data) + 4, kind) + data + bytes(-len(data) % 4)
+
+
+def link(change=0, flags=0, index=0):
+    """The header of messages about links."""
+    return struct.pack("BxHiII", 0, 0, index, flags, change)
+
+
+class Netlink:
+    """A socket whose requests are answered before send() returns."""
+
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        self.socket.bind((0, 0))
+
+    def request(self, kind, body, flags=0):
+        """A function that makes the request, and fails as it does."""
+        flags |= REQUEST | ACK
+        message = NLMSG.pack(NLMSG.size + len(body), kind, flags, 1, 0) + body
+        return lambda: self.socket.send(message)
+
+    def answer(self):
+        """The error of the answer to the last request; 0 if there is none."""
+        while True:
+            try:
+                data = self.socket.recv(1 << 18, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                # An acknowledgement needs memory, too.
+                return errno.ENOBUFS
+            except OSError as error:
+                return error.errno
+            offset = 0
+            while offset < len(data):
+                length, kind = NLMSG.unpack_from(data, offset)[:2]
+                if kind == 2:  # NLMSG_ERROR
+                    return -struct.unpack_from("i", data, offset + NLMSG.size)[0]
+                offset += (length + 3) & ~3
+
+
+def pinned(path):
+    """A program or a map that is pinned there."""
+    name = ctypes.create_string_buffer(path.encode())
+    return bpf(BPF_OBJ_GET, ctypes.addressof(name))
+
+
+class Device:
+    """A device of the kind rlo, which may not exist."""
+
+    def __init__(self, name):
+        self.netlink, self.name = Netlink(), name
+        self.control = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+    def do(self, kind, body, flags=0):
+        """A request with its answer, which has to be no error."""
+        self.netlink.request(kind, body, flags)()
+        failure = self.netlink.answer()
+        if failure:
+            raise OSError(failure, os.strerror(failure))
+
+    def index(self):
+        """That of the device."""
+        return socket.if_nametoindex(self.name)
+
+    def ethtool(self, command, data):
+        """A function that does it."""
+        buffer = ctypes.create_string_buffer(struct.pack("I", command) + data)
+        request = struct.pack("16sP16x", self.name.encode(), ctypes.addressof(buffer))
+
+        def call():
+            fcntl.ioctl(self.control, SIOCETHTOOL, request)
+            return buffer.raw[4 : 4 + len(data)]
+
+        return call
+
+    def body(self, queues=2, mtu=3498):
+        """That of a request for it."""
+        return (
+            link()
+            + attribute(IFLA_IFNAME, self.name.encode() + b"\0")
+            + attribute(IFLA_MTU, mtu)
+            + attribute(IFLA_NUM_TX_QUEUES, queues)
+            + attribute(IFLA_NUM_RX_QUEUES, queues)
+            + attribute(IFLA_LINKINFO | NESTED, attribute(1, b"rlo\0"))
+        )
+
+    def up_body(self, up):
+        """That of a request to set it up or down."""
+        return link(IFF_UP, IFF_UP if up else 0, self.index())
+
+    def xdp_body(self, program):
+        """That of a request for a program."""
+        xdp = attribute(IFLA_XDP_FD, struct.pack("i", program))
+        xdp += attribute(IFLA_XDP_FLAGS, XDP_FLAGS_DRV)
+        return link(index=self.index()) + attribute(IFLA_XDP | NESTED, xdp)
+
+    def address_body(self, address):
+        """That of a request for an address."""
+        address = socket.inet_aton(address)
+        body = struct.pack("BBBBI", socket.AF_INET, 32, 0, 0, self.index())
+        return body + attribute(1, address) + attribute(2, address)
+
+    def add(self, up=True):
+        """Adds the device."""
+        self.do(NEWLINK, self.body(), CREATE | EXCL)
+        if up:
+            self.do(NEWLINK, self.up_body(True))
+
+    def delete(self):
+        """Deletes it."""
+        self.do(DELLINK, link(index=self.index()))
+
+    def attach(self, program):
+        """Attaches a program; -1 for none."""
+        self.do(NEWLINK, self.xdp_body(program))
+
+    def read(self, *path):
+        """A file of the device."""
+        with open("/".join(("/sys/class/net", self.name, *path)), encoding="ascii") as file:
+            return file.read().strip()
