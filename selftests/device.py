@@ -14,7 +14,8 @@ from xsk import BPF_OBJ_GET, bpf
 NLMSG = struct.Struct("IHHII")
 REQUEST, ACK, CREATE, EXCL = 1, 4, 0x400, 0x200
 NEWLINK, DELLINK, GETLINK, NEWADDR, DELADDR = 16, 17, 18, 20, 21
-IFLA_IFNAME, IFLA_MTU, IFLA_LINKINFO, IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES = 3, 4, 18, 31, 32
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINKINFO = 1, 3, 4, 18
+IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES = 31, 32
 IFLA_XDP, IFLA_XDP_FD, IFLA_XDP_FLAGS, XDP_FLAGS_DRV = 43, 1, 3, 1 << 2
 IFF_UP = 1
 NESTED = 1 << 15
@@ -24,7 +25,7 @@ SIOCETHTOOL = 0x8946
 GSTATS, GPFLAGS, SPFLAGS, GCHANNELS, SCHANNELS = 0x1D, 0x27, 0x28, 0x3C, 0x3D
 GRINGPARAM, SRINGPARAM = 0x10, 0x11
 OWN_TRAFFIC, QUEUE_PAIRS = 1, 2
-
+SIOCGIFINDEX = 0x8933
 
 
 def attribute(kind, data):
@@ -42,8 +43,8 @@ def link(change=0, flags=0, index=0):
 class Netlink:
     """A socket whose requests are answered before send() returns."""
 
-    def __init__(self):
-        self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    def __init__(self, protocol=socket.NETLINK_ROUTE):
+        self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self.socket.bind((0, 0))
 
@@ -59,7 +60,7 @@ class Netlink:
             try:
                 data = self.socket.recv(1 << 18, socket.MSG_DONTWAIT)
             except BlockingIOError:
-                # An acknowledgement needs memory, too.
+                # An acknowledgment needs memory, too.
                 return errno.ENOBUFS
             except OSError as error:
                 return error.errno
@@ -93,7 +94,8 @@ class Device:
 
     def index(self):
         """That of the device."""
-        return socket.if_nametoindex(self.name)
+        request = struct.pack("16s24x", self.name.encode())
+        return struct.unpack_from("16xI", fcntl.ioctl(self.control, SIOCGIFINDEX, request))[0]
 
     def ethtool(self, command, data):
         """A function that does it."""
@@ -129,8 +131,9 @@ class Device:
 
     def address_body(self, address):
         """That of a request for an address."""
-        address = socket.inet_aton(address)
-        body = struct.pack("BBBBI", socket.AF_INET, 32, 0, 0, self.index())
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        address = socket.inet_pton(family, address)
+        body = struct.pack("BBBBI", family, 8 * len(address), 0, 0, self.index())
         return body + attribute(1, address) + attribute(2, address)
 
     def add(self, up=True):

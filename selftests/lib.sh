@@ -22,6 +22,21 @@ done
 # shellcheck disable=SC2034 # for the tests that source this file
 kernel=$(realpath "$KSELFTEST/../../..")
 
+# report NAME COMMAND...: runs a program that prints its checks ("is NAME|EXPECTED|FOUND"), its
+# figures ("figure NAME|VALUE") and notes; another line is part of an error.
+report() {
+	local what=$1 line name rest
+	shift
+	while IFS= read -r line; do
+		name=${line#* } rest=${line#*|}
+		name=${name%%|*}
+		case $line in
+		'is '*) is "$name" "${rest%%|*}" "${rest#*|}" ;;
+		*) echo "# ${line#\# }" ;;
+		esac
+	done < <(status=0; "$@" 2>&1 || status=$?; echo "is $what: it came to its end|0|$status")
+}
+
 # repeats COUNT: a quarter of it where the environment says that the machine is slow.
 repeats() { [ "${KSFT_MACHINE_SLOW:-no}" = yes ] && echo $((($1 + 3) / 4)) || echo "$1"; }
 
@@ -123,6 +138,14 @@ addresses() {
 
 # Everything the kernel logged since this test began.
 kernel_log() { dmesg | sed -n "/$mark/,\$p"; }
+
+# checkers WHEN: on a kernel that has them, lockdep works, and only the module has tainted it.
+checkers() {
+	[ -e /proc/lockdep_stats ] || return 0
+	is "$1: debug_locks" 1 "$(awk '/debug_locks:/ { print $2 }' /proc/lockdep_stats)"
+	is "$1: what tainted the kernel, but for an unsigned module of another tree" 0 \
+		$(($(cat /proc/sys/kernel/tainted) & ~(4096 | 8192)))
+}
 
 finish() {
 	trap - EXIT
