@@ -2,49 +2,123 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Every memory allocation of every operation of a device's life fails once: the operation
-# does without or is refused, and succeeds when it is done again. For kernels with
-# CONFIG_FAILSLAB and CONFIG_FAIL_PAGE_ALLOC.
+# does without or is refused, and succeeds when it is done again. While packets are on their
+# way, pages of the queues' pools cannot be had and headers move. For kernels with
+# CONFIG_FAILSLAB, CONFIG_FAIL_PAGE_ALLOC and CONFIG_FAIL_SKB_REALLOC.
 #
-#   FAULTS_SECONDS  how long an operation may be tried (8); which allocations of one with
-#                   more fail is a matter of chance
-#   FAULTS_SEED     what chance begins with
+#   STRESS_SECONDS  how long it may take (60); which allocations of an operation with more
+#                   fail is a matter of chance
+#   STRESS_SEED     what chance begins with
+#   FAULTS          the operations, one a line, if not all
 
 . ./lib.sh
 
-seconds=${FAULTS_SECONDS:-8}
-seed=${FAULTS_SEED:-$RANDOM}
+seconds=${STRESS_SECONDS:-60}
+seed=${STRESS_SEED:-$RANDOM}
 # Not in /sys, which ip(8) mounts anew for another namespace.
 pins=/tmp/faults-test
 injection=/sys/kernel/debug
 
-echo "# FAULTS_SEED=$seed FAULTS_SECONDS=$seconds"
+# What the kernel says itself, with a stack and no warning, when it gets no memory for a
+# module's code. It stays in the log, but not on the console.
+kernel_log() {
+	dmesg | sed -n "/$mark/,\$p" | awk '
+		/ python3: vmalloc error: / { own = 1 }
+		own && /Call Trace:/ { own = 0; next }
+		{ print }'
+}
+
+# faulty DIRECTORY NAME=VALUE...: settings of a kind of faults.
+faulty() {
+	local setting
+	for setting in "${@:2}"; do
+		echo "${setting#*=}" >"$injection/$1/${setting%%=*}"
+	done
+}
+
+echo "# STRESS_SEED=$seed STRESS_SECONDS=$seconds"
+checkers "at first"
 load_module numdevs=0
 mkdir $pins
 mount -t bpf bpf $pins
 bpftool prog loadall ../build/selftests/xdp.bpf.o $pins pinmaps $pins
 for kind in failslab fail_page_alloc fail_skb_realloc; do
 	# The kernel would write a line and a stack for each.
-	echo 0 >$injection/$kind/verbose
+	faulty $kind verbose=0
 done
 for kind in failslab fail_page_alloc; do
-	# Also of those who may wait, which are nearly all, and of single pages.
-	echo N >$injection/$kind/ignore-gfp-wait
+	# Also of those who may wait, which are nearly all.
+	faulty $kind ignore-gfp-wait=N
 done
-echo 0 >$injection/fail_page_alloc/min-order
+faulty fail_page_alloc min-order=0
 
-operations=0
-while read -r line; do
-	case $line in
-	'#'*) echo "$line" ;;
-	*)
-		((operations++))
-		is "${line%, *}" "0 wrong" "${line##*, }"
-		;;
-	esac
-done < <(python3 ./faults.py "$module" $pins "$seconds" "$seed" 2>&1)
-is "operations" 17 $operations
+mapfile -t operations < <(printf %s "${FAULTS:-}")
+level=$(cut -f 1 /proc/sys/kernel/printk)
+dmesg -n 4
+report faults ./faults.py "$module" $pins "$seconds" "$seed" "${operations[@]}"
+dmesg -n "$level"
 
-unload_module
+# Packets, some of which get no pages, or whose headers are copied at every look.
+new_ns ns
+ip -n "$ns" link add fault0 type rlo
+ip -n "$ns" link set fault0 up
+ip -n "$ns" addr add 10.7.9.1/32 dev fault0
+
+# within FUNCTION: the settings with which faults happen in this function of the kernel only.
+within() {
+	sort /proc/kallsyms | awk -v name="$1" '
+		start && $1 != start { print "require-start=0x" start; print "require-end=0x" $1; exit }
+		$3 == name { start = $1 }'
+}
+
+# flow COUNT: sends datagrams, some of several pages; says how many arrived.
+flow() {
+	ip netns exec "$ns" python3 - "$1" <<-'END'
+		import socket, sys
+		server, client = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+		server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+		server.bind(("10.7.9.1", 0))
+		server.settimeout(1)
+		arrived = 0
+		for number in range(int(sys.argv[1])):
+		    data = number.to_bytes(4, "big") * (5 + number % 3 * 3000)
+		    client.sendto(data, server.getsockname())
+		    server.settimeout(1 if number % 20 == 19 else 0.01)
+		    try:
+		        while True:
+		            got = server.recv(1 << 16)
+		            arrived += got == got[:4] * (5 + int.from_bytes(got[:4], "big") % 3 * 3000)
+		            if got[:4] == data[:4]:
+		                break
+		    except OSError:
+		        pass
+		print(arrived)
+	END
+}
+errors() { ip netns exec "$ns" ethtool -S fault0 | awk '/xdp_errors/ { sum += $2 } END { print sum }'; }
+
+packets=$(repeats 2000)
+# Not by fail_function: what it could let fail, page_pool_alloc_netmems(), is inlined.
+mapfile -t pool < <(within __page_pool_alloc_netmems_slow)
+faulty fail_page_alloc "${pool[@]}" probability=80 interval=1 times=-1
+# A pool that has no pages yet
+ip -n "$ns" -force link set fault0 xdpdrv pinned $pins/pass_frags
+arrived=$(flow "$packets")
+faulty fail_page_alloc probability=0
+is "pages that cannot be had: packets are missing" yes "$([ "$(errors)" -gt 0 ] && echo yes)"
+is "and counted" "$packets" $((arrived + $(errors)))
+echo "# figure pages that could not be had|$(errors)"
+is "afterwards all arrive" 100 "$(flow 100)"
+ip -n "$ns" link set fault0 xdpdrv off
+for program in no pass_frags; do
+	[ $program = no ] || ip -n "$ns" -force link set fault0 xdpdrv pinned $pins/$program
+	faulty fail_skb_realloc devname=fault0 probability=100 interval=1 times=-1
+	arrived=$(flow 200)
+	faulty fail_skb_realloc probability=0
+	is "headers that move, program $program: all arrive" 200 "$arrived"
+done
+
 umount $pins
 rmdir $pins
+checkers "at last"
 finish
