@@ -73,8 +73,9 @@ test: modules ## Run every test there is
 	@$(MAKE) --no-print-directory kunit-debug selftests-debug
 	@scripts/selftests.sh total
 
-# The programs of the XDP tests, and the sample.
-test_programs := $(addprefix build/selftests/,xdp.bpf.o xdp_hints.bpf.o no_udp.bpf.o)
+# The programs of the tests, and the sample.
+test_programs := $(addprefix build/selftests/,$(notdir $(patsubst %.c,%.o,$(wildcard selftests/*.bpf.c))) \
+	no_udp.bpf.o)
 vpath %.bpf.c selftests samples
 $(test_programs): build/selftests/%.bpf.o: %.bpf.c | root
 	@mkdir -p build/selftests

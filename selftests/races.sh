@@ -1,0 +1,53 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Everything at once: devices, addresses, flags, queues, programs, namespaces and the module
+# change under traffic from all CPUs; counters are exact when a CPU goes and comes and senders
+# stop; and many lives of devices and namespaces leave no memory behind.
+#
+#   STRESS_SECONDS  how long it may take (60)
+#   STRESS_SEED     what chance begins with
+#   RACES           what of it (changes exact cycles lives)
+#   RACES_CYCLES    how often a device is added and deleted at most (10000)
+#   RACES_LIVES     how many namespaces there are at most (2000)
+
+. ./lib.sh
+
+seconds=${STRESS_SECONDS:-60}
+seed=${STRESS_SEED:-$RANDOM}
+read -ra parts <<<"${RACES:-changes exact cycles lives}"
+pins=/tmp/races-test
+
+echo "# STRESS_SEED=$seed STRESS_SECONDS=$seconds RACES=\"${parts[*]}\""
+checkers "at first"
+load_module numdevs=0
+mkdir $pins
+mount -t bpf bpf $pins
+bpftool prog loadall ../build/selftests/xdp.bpf.o $pins pinmaps $pins
+new_ns ns
+ip -n "$ns" link set lo up
+modprobe_was=$(cat /proc/sys/kernel/modprobe)
+# Changes get twice as much time as the others.
+shares=${#parts[@]}
+[[ " ${parts[*]} " != *" changes "* ]] || shares=$((shares + 1))
+share=$((seconds / shares))
+
+for part in "${parts[@]}"; do
+	case $part in
+	changes) arguments=("$module" "$pins" "$((2 * share))") ;;
+	exact) arguments=("$share") ;;
+	cycles) arguments=("$pins" "${RACES_CYCLES:-10000}" "$share") ;;
+	lives) arguments=("${RACES_LIVES:-2000}" "$share") ;;
+	esac
+	module_loaded || load_module numdevs=0
+	report "$part" ip netns exec "$ns" ./races.py "$part" "${arguments[@]}" "$seed"
+	[ "$part" != changes ] || echo "$modprobe_was" >/proc/sys/kernel/modprobe
+	module_loaded || load_module numdevs=0
+	is "$part: the module unloads, and nothing refers to a device" 0 \
+		"$(timeout 120 rmmod rust_loopback; echo $?)"
+done
+
+umount $pins
+rmdir $pins
+checkers "at last"
+finish
