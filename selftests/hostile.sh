@@ -1,0 +1,55 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Input that nobody sends in good faith: frames of any length and content, with headers for
+# segmentation that are nonsense; packets that programs cut and lengthen before they are
+# redirected; mutated requests of rtnetlink, ethtool and netdev; and everything by users who
+# may not.
+#
+#   STRESS_SECONDS    how long it may take (60)
+#   STRESS_SEED       what chance begins with
+#   HOSTILE           what of it (frames redirects netlink ethtool privilege)
+#   HOSTILE_MESSAGES  how many requests about links there are at most (1000000), and half as
+#                     many of ethtool and netdev
+
+. ./lib.sh
+
+seconds=${STRESS_SECONDS:-60}
+seed=${STRESS_SEED:-$RANDOM}
+read -ra parts <<<"${HOSTILE:-frames redirects netlink ethtool privilege}"
+messages=${HOSTILE_MESSAGES:-1000000}
+pins=/tmp/hostile-test
+share=$((seconds / ${#parts[@]}))
+
+echo "# STRESS_SEED=$seed STRESS_SECONDS=$seconds HOSTILE=\"${parts[*]}\""
+checkers "at first"
+load_module numdevs=0
+modprobe tun
+mkdir $pins
+mount -t bpf bpf $pins
+for object in xdp stress; do
+	bpftool prog loadall ../build/selftests/$object.bpf.o $pins pinmaps $pins
+done
+# Nobody is to look for a module each time that a request has a name that there is not.
+modprobe_was=$(cat /proc/sys/kernel/modprobe)
+echo >/proc/sys/kernel/modprobe
+
+for part in "${parts[@]}"; do
+	new_ns ns
+	ip -n "$ns" link set lo up
+	case $part in
+	netlink) arguments=("$messages" "$share") ;;
+	ethtool) arguments=("$((messages / 2))" "$share") ;;
+	privilege) arguments=("$module" "$pins") ;;
+	*) arguments=("$pins" "$share") ;;
+	esac
+	[ "$part" = privilege ] || arguments+=("$seed")
+	report "$part" ip netns exec "$ns" ./hostile.py "$part" "${arguments[@]}"
+	cleanup_ns "$ns"
+done
+
+echo "$modprobe_was" >/proc/sys/kernel/modprobe
+umount $pins
+rmdir $pins
+checkers "at last"
+finish
