@@ -158,6 +158,12 @@ def write(path, text):
         file.write(text)
 
 
+def softnet():
+    """Packets that had no room in the backlog of any CPU."""
+    with open("/proc/net/softnet_stat", encoding="ascii") as file:
+        return sum(int(line.split()[1], 16) for line in file)
+
+
 def memory():
     """The kernel's memory, when all that was to be given back has been: objects of each slab
     cache, and kilobytes of slabs that cannot be reclaimed and of memory per CPU."""
