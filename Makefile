@@ -90,6 +90,11 @@ selftests: modules tools labs-packages $(test_programs) ## Run the selftests on 
 selftests-debug: modules-debug tools $(test_programs) ## Run the selftests on the debug kernel in QEMU
 	@scripts/selftests.sh debug
 
+.PHONY: stress
+stress: modules modules-debug $(test_programs) ## Try to break it: faults, races, hostile input, overload (20 min; MINUTES= SEED=)
+	@MINUTES="$(MINUTES)" SEED="$(SEED)" \
+		REVISION="$(shell git describe --always --dirty 2>/dev/null)" scripts/stress.sh
+
 .PHONY: xskxceiver
 xskxceiver: modules ## Run the kernel's AF_XDP test suite over a device in QEMU (XSK_MODES="skb drv zc")
 	@$(in_root) scripts/xskxceiver.sh
@@ -238,7 +243,7 @@ modules-debug modules-uml modules-native: modules-%:
 .PHONY: clean
 clean: ## Remove what was built, keep the build root and the kernel tree
 	rm -rf build/module* build/clippy build/doc build/htmldocs build/labs build/logs \
-		build/selftests build/signing build/xskxceiver \
+		build/selftests build/signing build/stress build/xskxceiver \
 		build/cargo/target build/rlo-xsk build/xsk_echo
 
 .PHONY: distclean

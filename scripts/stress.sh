@@ -1,0 +1,62 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Tries to break the driver, for some time: every allocation fails, everything changes at once,
+# input is hostile, there is more than there is room for. Shows a line for each part and every
+# check that failed, and at the end what was done, which also goes to build/stress/.
+#
+#   scripts/stress.sh [PART...]    of all parts, or of those named KERNEL-TEST, as debug-races
+#
+# Each part is a test of selftests/ in a guest of its own. Two guests run at a time: one after
+# another with the debug kernel, where the checkers are, and beside it with the stock kernel,
+# which does the same much oftener. Environment:
+#   MINUTES   how long it may take (20)
+#   SEED      what chance begins with; what a run was is found by its seed
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+minutes=${MINUTES:-20}
+seed=${SEED:-$((RANDOM * 32768 + RANDOM))}
+[[ $minutes =~ ^[0-9]+$ && $minutes -ge 12 ]] ||
+	die "MINUTES=$minutes: a number from 12 on is needed; the guests alone take 8 to boot and to look for leaks"
+results=$build/stress/$(date -u +%Y%m%d-%H%M%S)
+mkdir -p "$results"
+
+# Seconds for the parts of each kernel, without those for the guests themselves.
+# shellcheck disable=SC2034 # part() takes the one of its kernel
+debug=$((minutes * 60 - 480)) stock=$((minutes * 60 - 120))
+
+# part KERNEL TEST PERCENT KMEMLEAK VARIABLE=VALUE...: TEST in a guest, for so much of the time.
+part() {
+	local kernel=$1 test=$2 seconds=$((${!1} * $3 / 100)) name=$1-$2 slow=no status=0
+	local log=$results/$name.log parameters=$4
+	[ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " == *" $name "* ]] || return 0
+	[ "$kernel" = stock ] || slow=yes
+	say "$name: $test.sh on the $kernel kernel (about $((seconds / 60 + 1)) min and a boot; log: ${log#"$top"/})"
+	shift 4
+	"$top/scripts/guest.sh" -k "$kernel" -n "stress-$name" -t $((seconds * 2 + 900)) -a "$parameters" \
+		env KSFT_MACHINE_SLOW=$slow STRESS_SECONDS="$seconds" STRESS_SEED="$seed" "$@" \
+		make -C selftests run_tests TEST_PROGS="$test.sh" \
+		kselftest_override_timeout=$((seconds * 2 + 600)) >"$log" 2>&1 || status=$?
+	printf 'exit status %d after %d s\n' $status $SECONDS >>"$log"
+	sed -n "s/^# \(not ok .*\)/    $name: \1/p; s/^\(error: .*\)/    $name: \1/p" "$log"
+	say "$name: $(grep -c '^# ok ' "$log" || true) checks passed, exit status $status, after $SECONDS s"
+}
+
+wanted=("$@")
+say "Stress for $minutes min, SEED=$seed (two guests at a time)"
+{
+	part stock races 45 "" RACES="cycles lives"
+	part stock hostile 50 ""
+	part stock overload 5 ""
+} &
+beside=$!
+SECONDS=0
+part debug faults 37 ""
+part debug races 28 "" RACES="changes exact cycles lives"
+part debug hostile 29 ""
+# The debug kernel has no tunnels.
+part debug overload 6 kmemleak=off OVERLOAD="flood circles"
+wait $beside
+"$top/scripts/in-root.sh" env PYTHONDONTWRITEBYTECODE=1 python3 scripts/stress-report.py \
+	"/src/${results#"$top"/}" "$seed" "$minutes" "${REVISION:-}"
