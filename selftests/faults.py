@@ -51,6 +51,10 @@ from xsk import Port
 NAME, ADDRESS = "fault0", "10.7.9.1"
 
 
+# More allocations than an operation has.
+NEVER = 1 << 20
+
+
 class Nth:
     """Lets the N-th allocation of a call fail."""
 
@@ -58,7 +62,8 @@ class Nth:
         self.file = os.open("/proc/thread-self/fail-nth", os.O_RDWR)
 
     def call(self, number, function):
-        """Calls; says whether an allocation failed, and the error of the call."""
+        """Calls; says how many allocations there were still to come, none if one failed, and the
+        error of the call."""
         text, failure = str(number).encode(), 0
         os.write(self.file, text)
         try:
@@ -67,7 +72,7 @@ class Nth:
             failure = error.errno
         left = int(os.pread(self.file, 16, 0).rstrip(b"\n\0"))
         os.write(self.file, b"0")
-        return left == 0, failure
+        return left, failure
 
 
 class Operation:
@@ -397,9 +402,9 @@ class Send(Statistics):
 
 def outcome(nth, operation, number):
     """Does an operation of which the N-th allocation fails, and does it again if it has to.
-    Returns whether an allocation failed, the error, and what was wrong."""
+    Returns how many allocations were still to come, the error, and what was wrong."""
     function = operation.function()
-    hit, failure = nth.call(number, function)
+    left, failure = nth.call(number, function)
     if operation.netlink:
         failure = operation.device.netlink.answer() or failure
     done, wrong = operation.done(), ""
@@ -408,7 +413,7 @@ def outcome(nth, operation, number):
         wrong = f"error {failure}, but it was done"
     elif not failure and done is False:
         wrong = "no error, but it was not done"
-    elif failure and not hit:
+    elif failure and left:
         wrong = f"error {failure} without a failed allocation"
     if failure and not done:
         try:
@@ -421,42 +426,29 @@ def outcome(nth, operation, number):
         if again and not (done is None and again == errno.EEXIST):
             wrong = wrong or f"error {again} when it was done again"
     operation.undo()
-    return hit, failure, wrong
+    return left, failure, wrong
 
 
 def exercise(nth, operation, seconds, dice):
     """Lets the allocations of an operation fail, one after another. Returns how many failed."""
     end = time.monotonic() + seconds
     hits, refused, errors, faults = 0, 0, set(), []
-
-    def fail(number):
-        nonlocal hits, refused
-        hit, failure, wrong = outcome(nth, operation, number)
-        hits += hit
-        if hit and failure:
-            refused += 1
-            errors.add(errno.errorcode.get(failure, str(failure)))
-        if wrong:
-            faults.append(f"allocation {number}: {wrong}")
-        return hit
-
     operation.prepare()
     # Warms caches, which are filled once.
     outcome(nth, operation, 0)
-    # How many there are, by halving: those beyond the last do not fail.
-    low, high = 0, 1
-    while fail(high):
-        low, high = high, high * 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fail(middle) else (low, middle)
-    count, hits, refused = low, 0, 0
+    count = NEVER - outcome(nth, operation, NEVER)[0]
     order = list(range(1, count + 1))
     dice.shuffle(order)
     for number in order:
         if time.monotonic() > end:
             break
-        fail(number)
+        left, failure, wrong = outcome(nth, operation, number)
+        hits += left == 0
+        if failure and left == 0:
+            refused += 1
+            errors.add(errno.errorcode.get(failure, str(failure)))
+        if wrong:
+            faults.append(f"allocation {number}: {wrong}")
     operation.clear()
     names = " ".join(sorted(errors)) or "none"
     check(
