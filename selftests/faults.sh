@@ -100,10 +100,12 @@ errors() { ip netns exec "$ns" ethtool -S fault0 | awk '/xdp_errors/ { sum += $2
 packets=$(repeats 2000)
 # Not by fail_function: what it could let fail, page_pool_alloc_netmems(), is inlined.
 mapfile -t pool < <(within __page_pool_alloc_netmems_slow)
-faulty fail_page_alloc "${pool[@]}" probability=80 interval=1 times=-1
-# A pool that has no pages yet
+faulty fail_page_alloc "${pool[@]}" probability=100 interval=1 times=-1
+# A pool that has no pages yet; later on it has a few.
 ip -n "$ns" -force link set fault0 xdpdrv pinned $pins/pass_frags
-arrived=$(flow "$packets")
+arrived=$(flow $((packets / 10)))
+faulty fail_page_alloc probability=80
+arrived=$((arrived + $(flow $((packets - packets / 10)))))
 faulty fail_page_alloc probability=0
 is "pages that cannot be had: packets are missing" yes "$([ "$(errors)" -gt 0 ] && echo yes)"
 is "and counted" "$packets" $((arrived + $(errors)))
