@@ -44,8 +44,8 @@ def guest(part, *options):
 # take on a machine of two CPUs without KVM, for the time left that is shown.
 # What is before the hyphen is the part's name for the user.
 PARTS = {
-    "cost": (Part(2, 330, guest("cost", "-d")), Part(1, 110, guest("cost", "-d"))),
-    "xdp-cost": (Part(2, 40, guest("xdp-cost", "-d")), Part(1, 35, guest("xdp-cost", "-d"))),
+    "cost": (Part(2, 430, guest("cost", "-d")), Part(1, 110, guest("cost", "-d"))),
+    "xdp-cost": (Part(2, 180, guest("xdp-cost", "-d")), Part(1, 35, guest("xdp-cost", "-d"))),
     "wall": (Part(1, 400, guest("wall", "-m", "2048")), Part(1, 55, guest("wall", "-m", "2048"))),
     "xdp-wall": (Part(1, 90, guest("xdp-wall")), None),
     "scaling": (Part(1, 270, guest("scaling", "-c", "4", "-m", "3072")), None),
