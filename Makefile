@@ -100,6 +100,11 @@ xskxceiver: modules ## Run the kernel's AF_XDP test suite over a device in QEMU 
 	@$(in_root) scripts/xskxceiver.sh
 	@scripts/selftests.sh xskxceiver
 
+.PHONY: upstream-programs
+upstream-programs: kernel
+	@scripts/buildroot.sh upstream
+	@$(in_root) scripts/upstream.sh
+
 .PHONY: kunit
 kunit: modules-uml ## Run the KUnit suites on User-mode Linux
 	@scripts/kunit.sh uml
@@ -174,7 +179,7 @@ tools-packages: root
 check-packages: root
 	@scripts/buildroot.sh check
 
-shell_scripts := .ci/run $(wildcard scripts/*.sh selftests/*.sh labs/*.sh labs/*/*.sh)
+shell_scripts := .ci/run $(wildcard scripts/*.sh selftests/*.sh selftests/upstream/*.sh labs/*.sh labs/*/*.sh)
 
 .PHONY: check
 check: kernel check-tools check-packages ## Check lints (clippy), format (rustfmt), scripts (shellcheck), style (checkpatch), rlo(4) and unsafe.rst
@@ -243,7 +248,7 @@ modules-debug modules-uml modules-native: modules-%:
 .PHONY: clean
 clean: ## Remove what was built, keep the build root and the kernel tree
 	rm -rf build/module* build/clippy build/doc build/htmldocs build/labs build/logs \
-		build/selftests build/signing build/stress build/xskxceiver \
+		build/selftests build/signing build/stress build/upstream build/xskxceiver \
 		build/cargo/target build/rlo-xsk build/xsk_echo
 
 .PHONY: distclean

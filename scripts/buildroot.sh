@@ -5,13 +5,14 @@
 # toolchain that built this kernel, QEMU, and the tools used inside the guest.
 # The host needs mmdebstrap and nothing else.
 #
-#   scripts/buildroot.sh [bench|tools|labs|check|docs]
+#   scripts/buildroot.sh [bench|tools|labs|check|docs|upstream]
 #
 #   bench    with the programs of the benchmark
 #   tools    with what builds tools/rlo-xsk and samples/xsk_echo.c
 #   labs     with what the labs run
 #   check    with what 'make check' needs beyond all that
 #   docs     with what makes HTML of Documentation/
+#   upstream with what 'make upstream-tests' needs beyond all that
 #
 # Environment:
 #   KERNEL   release to use (e.g. 7.3.4+deb13-cloud-amd64); by default the
@@ -48,6 +49,8 @@ labs=(
 check=(shellcheck mandoc groff)
 # What makes HTML of Documentation/, and its chart; 'buildroot.sh docs' installs it.
 docs=(python3-sphinx graphviz python3-matplotlib)
+# What builds the kernel's tests of networking, and what these call; 'buildroot.sh upstream' installs it.
+upstream=(libcap-dev libmnl-dev libnuma-dev iptables jq net-tools uuid-runtime)
 
 # Runs apt-get in the root. Services must not be started there, says policy-rc.d;
 # mmdebstrap leaves none, since it removes its own in the end.
@@ -162,4 +165,5 @@ tools) more tools "what builds the tools" "${tools[@]}" ;;
 labs) more labs "the programs of the labs" "${labs[@]}" ;;
 check) more check "what checks scripts and manual" "${check[@]}" ;;
 docs) more docs "what makes the documentation" "${docs[@]}" ;;
+upstream) more upstream "what builds the kernel's tests of networking" "${upstream[@]}" ;;
 esac
