@@ -26,6 +26,8 @@ cargo := scripts/cargo.sh
 bench = $(in_root) env ACCEL=$(ACCEL) \
 	REVISION="$(shell git describe --always --dirty 2>/dev/null)" $(python) tools/bench/bench.py
 
+upstream = $(in_root) env ACCEL=$(ACCEL) $(python) selftests/upstream/upstream.py
+
 .NOTPARALLEL:
 
 .PHONY: modules
@@ -99,6 +101,12 @@ stress: modules modules-debug $(test_programs) ## Try to break it: faults, races
 xskxceiver: modules ## Run the kernel's AF_XDP test suite over a device in QEMU (XSK_MODES="skb drv zc")
 	@$(in_root) scripts/xskxceiver.sh
 	@scripts/selftests.sh xskxceiver
+
+.PHONY: upstream-tests upstream-survey
+upstream-tests: modules upstream-programs ## Run the kernel's tests of networking on lo and on a device in its role (an hour; TESTS= RESUME=1 RENEW=1)
+	@$(upstream) run $(if $(RESUME),--resume) $(if $(RENEW),--renew) $(TESTS)
+upstream-survey: modules upstream-programs ## Find out which tests of that folder send packets through lo (TESTS= RESUME=1)
+	@$(upstream) survey $(if $(RESUME),--resume) $(TESTS)
 
 .PHONY: upstream-programs
 upstream-programs: kernel

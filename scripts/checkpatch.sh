@@ -47,5 +47,5 @@ check "" rust_loopback.rs {netdev,rust_loopback,samples}/**/*.rs tools/rlo-xsk/{
 check "$bpf" {selftests,samples}/*.bpf.c
 check "$rodata" tools/rlo-xsk/bpf/*.c
 check "$scripts" .ci/run {scripts,selftests}/*.sh selftests/upstream/*.sh labs/**/*.sh
-check "" {Documentation,scripts,selftests}/*.py tools/bench/*.py labs/**/*.py
+check "" {Documentation,scripts,selftests,selftests/upstream}/*.py tools/bench/*.py labs/**/*.py
 [ -z "$failed" ] || die "checkpatch.pl has found something; its types are explained in the kernel's Documentation/dev-tools/checkpatch.rst"

@@ -1,0 +1,296 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Runs the kernel's tests of networking on lo and on a device in its role, and compares.
+
+    upstream.py run [--resume] [--renew] [TEST...]   the tests of tests.toml, or these
+    upstream.py survey [--resume] [TEST...]          which tests send through lo at all
+    upstream.py table [--renew]                      the table of the last run
+
+Runs in the build root ('make upstream-tests', 'make upstream-survey'). Everything is kept in
+build/upstream: what each test printed, the results (JSON), the table. --renew puts the table into
+Documentation/upstream.rst, if all is well.
+"""
+
+import argparse
+import datetime
+import fnmatch
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import textwrap
+import time
+import tomllib
+
+HERE = pathlib.Path(__file__).resolve().parent
+TOP = HERE.parents[1]
+OUT = TOP / "build/upstream"
+FOLDER = OUT / "linux/tools/testing/selftests/net"
+PAGE = TOP / "Documentation/upstream.rst"
+# Between these lines the page has the table.
+BEGIN, END = ".. begin: 'make upstream-tests RENEW=1' writes this\n", ".. end\n"
+TESTS = tomllib.loads((HERE / "tests.toml").read_text())
+LEFT_OUT = {test: group["reason"] for group in TESTS["left_out"] for test in group["tests"]}
+# Those of them that do send through lo.
+SENDS = [test for group in TESTS["left_out"] if group.get("sends") for test in group["tests"]]
+DEVICES = ["lo", "rlo"]
+# Seconds in which a test of the survey has to send something.
+SURVEY = 60
+
+
+def programs():
+    """What the folder's Makefile runs as tests."""
+    makefile = (FOLDER / "Makefile").read_text()
+    lists = re.findall(r"^(?:TEST_PROGS|TEST_GEN_PROGS|YNL_GEN_PROGS) := \\\n(.*?)# end", makefile, re.M | re.S)
+    return sorted(set(re.findall(r"[^\s\\]+", " ".join(lists))))
+
+
+def taken():
+    """The tests that are run."""
+    return TESTS["traffic"] + TESTS["smoke"]
+
+
+def seconds(test):
+    """How long a test may take."""
+    return TESTS["seconds"].get(test, TESTS["seconds"]["default"])
+
+
+class Exceptions:
+    """The results that are known not to be as they should, from tests.toml."""
+
+    def __init__(self):
+        self.left = [dict(entry, used=False) for entry in TESTS.get("exception", [])]
+
+    def reason(self, test, on, check=None):
+        """Why a test, or a check in it, is not good on a device; nothing if that is not known."""
+        for entry in self.left:
+            if entry["test"] == test and entry["on"] == on and (check is None) == ("check" not in entry):
+                if check is None or fnmatch.fnmatchcase(check, entry["check"]):
+                    entry["used"] = True
+                    return entry["reason"]
+        return None
+
+    def unused(self, tests):
+        """Those that were not needed by any of the tests."""
+        return [entry for entry in self.left if entry["test"] in tests and not entry["used"]]
+
+
+def judge(test, lo, rlo, exceptions):
+    """What is wrong with a pair of results, and what is known about it."""
+    wrong, notes = [], []
+
+    def differs(text, on, check=None):
+        reason = exceptions.reason(test, on, check)
+        if reason:
+            notes.append(f"{text}: {reason}")
+        else:
+            wrong.append(text)
+
+    if lo["result"] == "pass" != rlo["result"]:
+        differs(f"{rlo['result']} on rlo, pass on lo", "rlo")
+    elif lo["result"] != "pass" == rlo["result"]:
+        differs(f"{lo['result']} on lo only", "lo")
+    elif lo["result"] != "pass":
+        differs(f"{lo['result']} on lo, {rlo['result']} on rlo", "both")
+    for check, result in lo["checks"].items():
+        if result == "pass" != rlo["checks"].get(check, "missing") and not (
+            lo["result"] == rlo["result"] == "timeout"
+        ):
+            differs(f"{check} is {rlo['checks'].get(check, 'missing')} on rlo", "rlo", check)
+    if test in TESTS["traffic"]:
+        if not lo["lo"]:
+            wrong.append("sent nothing through lo")
+        if not rlo["rlo"]:
+            wrong.append("sent nothing through rlo")
+    for result in lo, rlo:
+        wrong += [f"the kernel complained on {result['device']}: {line}" for line in result["complaints"]]
+    return wrong, notes
+
+
+def cell(result):
+    """A result for the table."""
+    count = len(result["checks"])
+    good = sum(check == "pass" for check in result["checks"].values())
+    text = result["result"]
+    if count > 1:
+        text += f", {good} of {count}"
+    if result["attempt"] > 1:
+        text += f" (try {result['attempt']})"
+    return text
+
+
+def table(rows):
+    """A table in reStructuredText."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    rule = "  ".join("=" * width for width in widths)
+    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows]
+    return "\n".join([rule, lines[0], rule, *lines[1:], rule])
+
+
+def renew(text, results):
+    """Puts the table of a run into the page."""
+    runs = [result for devices in results.values() for result in devices.values()]
+    kernels = sorted({result["kernel"] for result in runs})
+    head = f"Linux {' and '.join(kernels)}, {max(result['date'] for result in runs)}:\n\n"
+    missing = ", ".join(f"``{test}``" for test in taken() if test not in results)
+    tail = f"\nNot run for this table: {missing}.\n" if missing else ""
+    before, rest = PAGE.read_text().split(BEGIN)
+    PAGE.write_text(before + BEGIN + "\n" + head + text + tail + "\n" + END + rest.split(END, 1)[1])
+    print(f"==> {PAGE.relative_to(TOP)} has this table now")
+
+
+def report(results, page):
+    """Prints and keeps the table of a run, puts it into the page if asked; the number of tests
+    that went wrong."""
+    exceptions, bad, notes = Exceptions(), [], []
+    rows = [("test", "on lo", "on rlo", "packets: lo", "rlo", "lo0 beside rlo")]
+    tests = [test for test in taken() if test in results]
+    for test in tests:
+        lo, rlo = results[test].get("lo"), results[test].get("rlo")
+        if not lo or not rlo:
+            bad.append((test, ["was not run to its end on both devices"]))
+            continue
+        wrong, known = judge(test, lo, rlo, exceptions)
+        mark = " [#]_" if known else ""
+        rows.append((test + mark, cell(lo), cell(rlo), str(lo["lo"]), str(rlo["rlo"]), str(rlo["lo"])))
+        if known:
+            notes.append(f"``{test}``: {'; '.join(known)}")
+        if wrong:
+            bad.append((test, wrong))
+    notes = [textwrap.fill(note, 96, initial_indent=".. [#] ", subsequent_indent="   ") for note in notes]
+    text = "\n\n".join([table(rows), *notes]) + "\n"
+    (OUT / "table.rst").write_text(text)
+    print(text)
+    for entry in exceptions.unused(results):
+        bad.append((entry["test"], [f"the exception is not needed any more: {entry['reason']}"]))
+    for test, wrong in bad:
+        print(f"FAIL {test}")
+        for line in wrong[:20]:
+            print(f"     {line}")
+        if len(wrong) > 20:
+            print(f"     ... and {len(wrong) - 20} more")
+    print(f"{len(tests)} tests, {len({test for test, _ in bad})} of them bad")
+    if page and not bad:
+        renew(text, results)
+    elif page:
+        print(f"==> {PAGE.relative_to(TOP)} is as it was, since not all is well")
+    return len(bad)
+
+
+def survey_report(results):
+    """Prints what the survey found; the number of tests that tests.toml has in the wrong place."""
+    wrong = 0
+    rows = [("test", "packets: lo", "rlo", "lo0 beside rlo", "in tests.toml")]
+    for test in sorted(test for test, devices in results.items() if set(devices) == set(DEVICES)):
+        lo, rlo = results[test]["lo"], results[test]["rlo"]
+        place = next((name for name in ("traffic", "smoke") if test in TESTS[name]), LEFT_OUT.get(test, "missing"))
+        if place == "missing" or (test in LEFT_OUT) == bool(rlo["rlo"]) and test not in (*TESTS["smoke"], *SENDS):
+            wrong += 1
+            place += " (wrong)"
+        rows.append((test, str(lo["lo"]), str(rlo["rlo"]), str(rlo["lo"]), place))
+    text = table(rows)
+    (OUT / "survey.rst").write_text(text + "\n")
+    print(text)
+    return wrong
+
+
+def guest(tests, mode, parallel, results, path):
+    """Runs the tests in a guest, with one CPU or several, and adds their results."""
+    each = {test: seconds(test) if mode == "run" else SURVEY for test in tests}
+    plan = {
+        "devices": DEVICES,
+        "tries": TESTS["tries"] if mode == "run" else 1,
+        "tests": [{"command": test, "seconds": limit} for test, limit in each.items()],
+    }
+    (OUT / "output").mkdir(exist_ok=True)
+    # For a guest that hangs: where the clock goes by the instructions, it can be ten times slower.
+    limit = sum(each.values()) * len(DEVICES) * plan["tries"] * (1 if parallel else 10) + 600
+    name = f"upstream-{mode}{'-parallel' * parallel}"
+    log = TOP / f"build/logs/{name}.log"
+    plan_file = OUT / f"plan-{name}.json"
+    plan_file.write_text(json.dumps(plan))
+    command = (
+        str(TOP / "scripts/guest.sh"), *(() if parallel else ("-d",)), "-n", name, "-m", "2048", "-t", str(limit),
+        "env", "PYTHONDONTWRITEBYTECODE=1", "python3", "selftests/upstream/guest.py", str(plan_file.relative_to(TOP)),
+    )
+    minutes = len(tests) * (7 if parallel and mode == "run" else 0.5) + 1
+    print(
+        f"==> {len(tests)} tests on {' and '.join(DEVICES)} (about {minutes:.0f} min; log: {log.relative_to(TOP)})",
+        flush=True,
+    )
+    ended, start, done, kernel = False, time.monotonic(), 0, ""
+    total = len(tests) * len(plan["devices"])
+    with open(log, "w") as log_file:
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", cwd=TOP
+        )
+        for line in process.stdout:
+            log_file.write(line)
+            log_file.flush()
+            if not line.startswith("@ "):
+                if line.startswith(("error:", "The guest", "    ")):
+                    print(line, end="", flush=True)
+                continue
+            message = json.loads(line[2:])
+            if "kernel" in message:
+                kernel = message["kernel"]
+            elif "end" in message:
+                ended = not message["complaints"]
+            elif "test" in message:
+                test, device = message["test"], message["device"]
+                (OUT / "output" / f"{test}.{device}.txt").write_text(message.pop("output"))
+                message.update(kernel=kernel, date=datetime.date.today().isoformat())
+                results.setdefault(test, {})[device] = message
+                path.write_text(json.dumps(results, indent=1) + "\n")
+                print(
+                    f"    {time.monotonic() - start:.0f} s, {done} of {total}: {test} on {device}: {cell(message)}"
+                    f" in {message['seconds']} s; packets: {message['lo']} of lo, {message['rlo']} of rlo",
+                    flush=True,
+                )
+            elif message["attempt"] == 1:
+                done += 1
+    return process.wait() == 0 and ended
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Runs the kernel's tests of networking on lo and on rlo.")
+    parser.add_argument("mode", choices=("run", "survey", "table"))
+    parser.add_argument("--resume", action="store_true", help="go on where an interrupted run was")
+    parser.add_argument("--renew", action="store_true", help="put the table into the page")
+    parser.add_argument("test", nargs="*")
+    options = parser.parse_args()
+    path = OUT / ("survey.json" if options.mode == "survey" else "results.json")
+    if options.mode == "table":
+        sys.exit(report(json.loads(path.read_text()), options.renew) > 0)
+    known = {*taken(), *LEFT_OUT}
+    unknown = [test for test in programs() if test not in known]
+    if unknown and options.mode == "run":
+        sys.exit(
+            f"error: these tests are new, and tests.toml says nothing about them: {' '.join(unknown)}.\n"
+            "Find out with 'make upstream-survey' whether they send through lo."
+        )
+    every = taken() if options.mode == "run" else sorted({*known, *programs()})
+    strange = set(options.test) - set(every)
+    if strange:
+        sys.exit(f"error: no such test: {' '.join(sorted(strange))}")
+    asked = options.test or every
+    # Those of other tests are kept.
+    results = json.loads(path.read_text()) if path.exists() else {}
+    if not options.resume:
+        results = {test: devices for test, devices in results.items() if test not in asked}
+    wanted = [test for test in asked if set(results.get(test, ())) < set(DEVICES)]
+    start = time.monotonic()
+    good = True
+    for parallel in False, True:
+        tests = [test for test in wanted if (test in TESTS["parallel"]) == parallel]
+        good &= not tests or guest(tests, options.mode, parallel, results, path)
+    print(f"    done in {time.monotonic() - start:.0f} s\n")
+    results = {test: results[test] for test in asked if test in results}
+    bad = report(results, options.renew) if options.mode == "run" else survey_report(results)
+    print(f"==> What the tests printed is in {OUT.relative_to(TOP)}/output, the results are in {path.relative_to(TOP)}")
+    sys.exit(0 if good and not bad else 1)
+
+
+if __name__ == "__main__":
+    main()
