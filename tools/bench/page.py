@@ -30,7 +30,7 @@ def paragraph(results):
         f"kernel {versions['kernel']}, rustc {version('rustc')}, QEMU {version('QEMU')} with "
         f"{machine['guest runs with'].upper()}, iperf3 {version('iperf3')}, netperf "
         f"{version('netperf')}, on {machine['CPUs']} CPUs ({machine['CPU']}) of a virtual machine. "
-        f"The instruction counts of the two boots were at most {worst.disagreement():.2%} apart "
+        f"The instruction counts of the two boots were at most {100 * worst.disagreement():.2f} % apart "
         f"({worst.name}).",
         WIDTH,
     )
