@@ -19,6 +19,11 @@ import traceback
 from xsk import PR_SET_PDEATHSIG, checked, libc
 
 SYS_FINIT_MODULE, SYS_DELETE_MODULE = 313, 176
+# Memory that is not in a slab cache, as /proc/meminfo names it.
+OTHERS = ("SUnreclaim", "Percpu", "VmallocUsed")
+# Has the free areas of vmalloc() as well, of which there are more the more processes have had
+# stacks; those in use are VmallocUsed.
+UNCOUNTED = "vmap_area"
 
 
 def check(name, expected, found):
@@ -166,7 +171,7 @@ def softnet():
 
 def memory():
     """The kernel's memory, when all that was to be given back has been: objects of each slab
-    cache, and kilobytes of slabs that cannot be reclaimed and of memory per CPU."""
+    cache, and kilobytes of slabs that cannot be reclaimed, per CPU and of vmalloc()."""
     for _ in range(3):
         write("/sys/module/rcutree/parameters/do_rcu_barrier", "1")
         time.sleep(0.5)
@@ -178,14 +183,9 @@ def memory():
         for line in file.readlines()[2:]:
             name, active, _, size = line.split()[:4]
             sizes[name] = int(active), int(size)
-    # Areas of vmalloc() that are free, but not yet given back, as those of stacks of processes.
-    with open("/proc/vmallocinfo", encoding="ascii") as file:
-        unpurged = sum("unpurged" in line for line in file)
-    objects, size = sizes["vmap_area"]
-    sizes["vmap_area"] = objects - unpurged, size
     with open("/proc/meminfo", encoding="ascii") as file:
         text = file.read()
-    for name in ("SUnreclaim", "Percpu"):
+    for name in OTHERS:
         sizes[name] = int(re.search(rf"{name}: *(\d+)", text)[1]), 1024
     return sizes
 
@@ -198,7 +198,7 @@ def grown(what, count, before, after):
     growth = {
         name: now - before.get(name, (0, 0))[0]
         for name, (now, _) in after.items()
-        if name not in ("SUnreclaim", "Percpu")
+        if name not in (*OTHERS, UNCOUNTED)
     }
     most = sorted(growth, key=growth.get, reverse=True)[:4]
     note(f"{what}: most objects more: " + ", ".join(f"{name} {growth[name]}" for name in most))
@@ -207,7 +207,7 @@ def grown(what, count, before, after):
         "",
         ", ".join(f"{name} {number}" for name, number in growth.items() if number > bound),
     )
-    for name in ("SUnreclaim", "Percpu"):
+    for name in OTHERS:
         more = after[name][0] - before[name][0]
         figure(f"{what}, {name} more (kB)", more)
         check(f"{what}: {name} has grown by less than 100 bytes a life and 2 MB", True,
