@@ -15,8 +15,6 @@
 
 seconds=${STRESS_SECONDS:-60}
 seed=${STRESS_SEED:-$RANDOM}
-# Not in /sys, which ip(8) mounts anew for another namespace.
-pins=/tmp/faults-test
 injection=/sys/kernel/debug
 
 # What the kernel says itself, with a stack and no warning, when it gets no memory for a
@@ -39,9 +37,7 @@ faulty() {
 echo "# STRESS_SEED=$seed STRESS_SECONDS=$seconds"
 checkers "at first"
 load_module numdevs=0
-mkdir $pins
-mount -t bpf bpf $pins
-bpftool prog loadall ../build/selftests/xdp.bpf.o $pins pinmaps $pins
+pin_programs xdp
 for kind in failslab fail_page_alloc fail_skb_realloc; do
 	# The kernel would write a line and a stack for each.
 	faulty $kind verbose=0
@@ -120,7 +116,5 @@ for program in no pass_frags; do
 	is "headers that move, program $program: all arrive" 200 "$arrived"
 done
 
-umount $pins
-rmdir $pins
 checkers "at last"
 finish

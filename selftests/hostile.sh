@@ -18,18 +18,13 @@ seconds=${STRESS_SECONDS:-60}
 seed=${STRESS_SEED:-$RANDOM}
 read -ra parts <<<"${HOSTILE:-frames redirects netlink ethtool privilege}"
 messages=${HOSTILE_MESSAGES:-1000000}
-pins=/tmp/hostile-test
 share=$((seconds / ${#parts[@]}))
 
 echo "# STRESS_SEED=$seed STRESS_SECONDS=$seconds HOSTILE=\"${parts[*]}\""
 checkers "at first"
 load_module numdevs=0
 modprobe tun
-mkdir $pins
-mount -t bpf bpf $pins
-for object in xdp stress; do
-	bpftool prog loadall ../build/selftests/$object.bpf.o $pins pinmaps $pins
-done
+pin_programs xdp stress
 # Nobody is to look for a module each time that a request has a name that there is not.
 modprobe_was=$(cat /proc/sys/kernel/modprobe)
 echo >/proc/sys/kernel/modprobe
@@ -49,7 +44,5 @@ for part in "${parts[@]}"; do
 done
 
 echo "$modprobe_was" >/proc/sys/kernel/modprobe
-umount $pins
-rmdir $pins
 checkers "at last"
 finish

@@ -52,6 +52,18 @@ unload_module() { rmmod rust_loopback; }
 
 module_loaded() { [ -d /sys/module/rust_loopback ]; }
 
+# pin_programs OBJECT...: pins the programs and maps of build/selftests/OBJECT.bpf.o in $pins, until
+# the test finishes. Not in /sys, which ip(8) mounts anew for another namespace.
+pins=/tmp/selftest-programs
+pin_programs() {
+	local object
+	mkdir $pins
+	mount -t bpf bpf $pins
+	for object; do
+		bpftool prog loadall "../build/selftests/$object.bpf.o" $pins pinmaps $pins
+	done
+}
+
 # new_ns VARIABLE...: as setup_ns, with a process that lives in each namespace,
 # so that counters are read without a process. cleanup_ns ends it.
 declare -A resident
@@ -151,6 +163,7 @@ finish() {
 	trap - EXIT
 	cleanup_all_ns
 	! module_loaded || unload_module
+	[ ! -d $pins ] || { umount $pins && rmdir $pins; }
 	is "no network namespace is left over" "" "$(ip netns list)"
 	ok "the kernel's log reaches back to the start" sh -c "dmesg | grep -qF '$mark'"
 	is "the kernel's log is clean" "" "$(kernel_log | grep -E -f bad-log)"

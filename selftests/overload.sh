@@ -12,14 +12,11 @@
 
 seconds=${STRESS_SECONDS:-20}
 read -ra parts <<<"${OVERLOAD:-flood circles tunnels}"
-pins=/tmp/overload-test
 
 echo "# STRESS_SECONDS=$seconds OVERLOAD=\"${parts[*]}\""
 checkers "at first"
 load_module numdevs=0
-mkdir $pins
-mount -t bpf bpf $pins
-bpftool prog loadall ../build/selftests/stress.bpf.o $pins pinmaps $pins
+pin_programs stress
 
 backlog=$(sysctl -n net.core.netdev_max_backlog)
 
@@ -40,7 +37,5 @@ for part in "${parts[@]}"; do
 	cleanup_ns "$ns"
 done
 
-umount $pins
-rmdir $pins
 checkers "at last"
 finish

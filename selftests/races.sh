@@ -16,14 +16,11 @@
 seconds=${STRESS_SECONDS:-60}
 seed=${STRESS_SEED:-$RANDOM}
 read -ra parts <<<"${RACES:-changes exact cycles lives}"
-pins=/tmp/races-test
 
 echo "# STRESS_SEED=$seed STRESS_SECONDS=$seconds RACES=\"${parts[*]}\""
 checkers "at first"
 load_module numdevs=0
-mkdir $pins
-mount -t bpf bpf $pins
-bpftool prog loadall ../build/selftests/xdp.bpf.o $pins pinmaps $pins
+pin_programs xdp
 new_ns ns
 ip -n "$ns" link set lo up
 modprobe_was=$(cat /proc/sys/kernel/modprobe)
@@ -47,7 +44,5 @@ for part in "${parts[@]}"; do
 		"$(timeout 120 rmmod rust_loopback; echo $?)"
 done
 
-umount $pins
-rmdir $pins
 checkers "at last"
 finish

@@ -6,9 +6,6 @@
 #
 # shellcheck disable=SC2154 # new_ns sets ns and far
 
-object=../build/selftests/xdp.bpf.o
-# Not in /sys, which ip(8) mounts anew for another namespace.
-pins=/tmp/xdp-programs
 # Seconds until a test gives up.
 limit=60
 [ "${KSFT_MACHINE_SLOW:-no}" != yes ] || limit=240
@@ -39,16 +36,8 @@ prepare_namespaces() {
 	for side in "$ns" "$far"; do
 		ip netns exec "$side" sysctl -qw net.ipv6.conf.default.disable_ipv6=1
 	done
-	mkdir $pins
-	mount -t bpf bpf $pins
-	bpftool prog loadall $object $pins pinmaps $pins
+	pin_programs xdp
 	ip -n "$ns" link set lo up
 	# Frames have no route: what is from here and to here is looked up on arrival.
 	in_ns sysctl -qw net.ipv4.conf.all.accept_local=1
-}
-
-# Removes what finish does not know of.
-remove_programs() {
-	umount $pins
-	rmdir $pins
 }

@@ -578,5 +578,4 @@ for name in $parts; do
 done
 ok "the device is deleted" timeout $limit ip -n "$ns" link del rlo0
 rm -f $pins.*
-remove_programs
 finish
