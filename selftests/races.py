@@ -161,7 +161,8 @@ def change(dice, end, program):
         ("flags", 3, flags, (errno.EBUSY,)),
         ("queues", 3, channels, (errno.EINVAL, errno.EBUSY)),
         ("ring size", 2, rings, (errno.EBUSY,)),
-        ("program", 3, lambda device, _: device.attach(program), (errno.EINVAL, errno.EBUSY)),
+        ("program", 3, lambda device, _: device.attach(program),
+         (errno.EINVAL, errno.EBUSY, errno.ERANGE)),
         ("no program", 1, lambda device, _: device.attach(-1), ()),
         ("pool", 2, pool, (errno.EINVAL, errno.EBUSY, errno.ENETDOWN, errno.EOPNOTSUPP)),
     )  # fmt: skip
@@ -215,16 +216,17 @@ def receive(_, end):
 def stream(dice, end):
     """Sends over TCP, which makes packets of many segments."""
     outcomes = Outcomes((*SENDING, errno.ECONNRESET, errno.EPIPE, errno.ETIMEDOUT))
+    patience = 2 if slow() else 0.2
     server = socket.create_server(("", 10))
-    server.settimeout(0.2)
+    server.settimeout(patience)
 
     def connection(address):
         with socket.socket() as client:
-            client.settimeout(0.2)
+            client.settimeout(patience)
             client.connect((address, 10))
             with server.accept()[0] as other:
-                other.settimeout(0.2)
-                for _ in range(10):
+                other.settimeout(patience)
+                for _ in range(dice.randrange(1, 11)):
                     client.sendall(bytes(60000))
                     left = 60000
                     while left:
