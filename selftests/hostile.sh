@@ -18,7 +18,8 @@ seconds=${STRESS_SECONDS:-60}
 seed=${STRESS_SEED:-$RANDOM}
 read -ra parts <<<"${HOSTILE:-frames redirects netlink ethtool privilege}"
 messages=${HOSTILE_MESSAGES:-1000000}
-share=$((seconds / ${#parts[@]}))
+# Of the time
+declare -A shares=([frames]=2 [redirects]=2 [netlink]=6 [ethtool]=2 [privilege]=1)
 
 echo "# STRESS_SEED=$seed STRESS_SECONDS=$seconds HOSTILE=\"${parts[*]}\""
 checkers "at first"
@@ -33,12 +34,12 @@ for part in "${parts[@]}"; do
 	new_ns ns
 	ip -n "$ns" link set lo up
 	case $part in
-	netlink) arguments=("$messages" "$share") ;;
-	ethtool) arguments=("$((messages / 2))" "$share") ;;
+	netlink) arguments=("$messages") ;;
+	ethtool) arguments=("$((messages / 2))") ;;
 	privilege) arguments=("$module" "$pins") ;;
-	*) arguments=("$pins" "$share") ;;
+	*) arguments=("$pins") ;;
 	esac
-	[ "$part" = privilege ] || arguments+=("$seed")
+	[ "$part" = privilege ] || arguments+=("$(share "$part" "${parts[@]}")" "$seed")
 	report "$part" ip netns exec "$ns" ./hostile.py "$part" "${arguments[@]}"
 	cleanup_ns "$ns"
 done

@@ -40,6 +40,17 @@ report() {
 # repeats COUNT: a quarter of it where the environment says that the machine is slow.
 repeats() { [ "${KSFT_MACHINE_SLOW:-no}" = yes ] && echo $((($1 + 3) / 4)) || echo "$1"; }
 
+# share PART PARTS...: how much of $seconds is a part's among these, by the weights in the array shares.
+share() {
+	local part total=0
+	for part in "${@:2}"; do
+		# shellcheck disable=SC2004,SC2154 # an associative array, of the test
+		total=$((total + shares[$part]))
+	done
+	# shellcheck disable=SC2154 # of the test
+	echo $((seconds * shares[$1] / total))
+}
+
 load_module() {
 	if [ -n "$module" ]; then
 		insmod "$module" "$@"

@@ -24,18 +24,17 @@ pin_programs xdp
 new_ns ns
 ip -n "$ns" link set lo up
 modprobe_was=$(cat /proc/sys/kernel/modprobe)
-# Changes get twice as much time as the others.
-shares=${#parts[@]}
-[[ " ${parts[*]} " != *" changes "* ]] || shares=$((shares + 1))
-share=$((seconds / shares))
+# Of the time
+declare -A shares=([changes]=3 [exact]=1 [cycles]=3 [lives]=1)
 
 for part in "${parts[@]}"; do
 	case $part in
-	changes) arguments=("$module" "$pins" "$((2 * share))") ;;
-	exact) arguments=("$share") ;;
-	cycles) arguments=("$pins" "${RACES_CYCLES:-10000}" "$share") ;;
-	lives) arguments=("${RACES_LIVES:-2000}" "$share") ;;
+	changes) arguments=("$module" "$pins") ;;
+	exact) arguments=() ;;
+	cycles) arguments=("$pins" "${RACES_CYCLES:-10000}") ;;
+	lives) arguments=("${RACES_LIVES:-2000}") ;;
 	esac
+	arguments+=("$(share "$part" "${parts[@]}")")
 	module_loaded || load_module numdevs=0
 	report "$part" ip netns exec "$ns" ./races.py "$part" "${arguments[@]}" "$seed"
 	[ "$part" != changes ] || echo "$modprobe_was" >/proc/sys/kernel/modprobe
