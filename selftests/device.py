@@ -7,6 +7,7 @@ import fcntl
 import os
 import socket
 import struct
+import time
 
 from xsk import BPF_OBJ_GET, bpf
 
@@ -18,6 +19,7 @@ IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINKINFO = 1, 3, 4, 18
 IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES = 31, 32
 IFLA_XDP, IFLA_XDP_FD, IFLA_XDP_FLAGS, XDP_FLAGS_DRV = 43, 1, 3, 1 << 2
 IFF_UP = 1
+IFA_F_TENTATIVE = 0x40
 NESTED = 1 << 15
 
 # ethtool
@@ -141,6 +143,21 @@ class Device:
         self.do(NEWLINK, self.body(), CREATE | EXCL)
         if up:
             self.do(NEWLINK, self.up_body(True))
+
+    def assign(self, *addresses):
+        """Gives it addresses."""
+        for address in addresses:
+            self.do(NEWADDR, self.address_body(address), CREATE | EXCL)
+
+    def settle(self):
+        """Waits until its IPv6 addresses can be used, which the kernel decides in the background."""
+        tentative = True
+        while tentative:
+            with open("/proc/net/if_inet6", encoding="ascii") as file:
+                lines = [line.split() for line in file]
+            tentative = any(name == self.name and int(flags, 16) & IFA_F_TENTATIVE
+                            for *_, flags, name in lines)  # fmt: skip
+            time.sleep(0.01)
 
     def delete(self):
         """Deletes it."""

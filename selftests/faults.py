@@ -392,7 +392,7 @@ class Send(Statistics):
 
     def prepare(self):
         super().prepare()
-        self.device.do(NEWADDR, self.device.address_body(ADDRESS), CREATE | EXCL)
+        self.device.assign(ADDRESS)
         self.device.attach(self.program)
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 

@@ -74,8 +74,8 @@ def ready(name="h0", queues=2, mtu=65536, addresses=ADDRESSES, index=0):
     head = link(index=index)
     device.do(NEWLINK, head + device.body(queues, mtu)[len(head) :], CREATE | EXCL)
     device.do(NEWLINK, device.up_body(True))
-    for address in addresses:
-        device.do(NEWADDR, device.address_body(address), CREATE | EXCL)
+    device.assign(*addresses)
+    device.settle()
     return device
 
 
@@ -203,8 +203,8 @@ def frames(pins, seconds, seed):
         ("frames, program", 0), ("frames with a virtio_net_hdr, program", 1),
     ):  # fmt: skip
         if what == "frames":
-            for address in ADDRESSES:
-                device.do(NEWADDR, device.address_body(address), CREATE | EXCL)
+            device.assign(*ADDRESSES)
+            device.settle()
         elif what == "frames, program":
             device.attach(pinned(f"{pins}/pass_frags"))
         before, full = statistics(netlink, index), softnet()
@@ -444,7 +444,7 @@ def ask(netlink, outcomes, mutator, count, end, tidy):
                 continue
             break
         outcomes.counts["requests: without an answer"] += max(0, 16 - answered)
-        if done % 4096 == 0:
+        if done % 1024 == 0:
             tidy()
     return done
 

@@ -110,7 +110,7 @@ def change(dice, end, program):
 
     def address(device, number):
         body = device.address_body(dice.choice(addresses(number)))
-        if dice.random() < 0.7:
+        if dice.random() < 0.8:
             device.do(NEWADDR, body, CREATE | EXCL)
         else:
             device.do(DELADDR, body)
@@ -150,7 +150,7 @@ def change(dice, end, program):
     # Name, how often, what it does, and which errors it may have beside ENODEV
     kinds = (
         # The kind is unknown while there is no module.
-        ("add", 5, add, (errno.EEXIST, errno.EOPNOTSUPP)),
+        ("add", 8, add, (errno.EEXIST, errno.EOPNOTSUPP)),
         ("delete", 2, lambda device, _: device.delete(), ()),
         ("up", 8, lambda device, _: device.do(NEWLINK, device.up_body(True)), ()),
         ("down", 2, lambda device, _: device.do(NEWLINK, device.up_body(False)), ()),
@@ -214,13 +214,21 @@ def receive(_, end):
 
 
 def stream(dice, end):
-    """Sends over TCP, which makes packets of many segments."""
+    """Sends over TCP, which makes packets of many segments: over the devices that change, and over
+    one that only goes with the module."""
+    own = Device(f"r{DEVICES}")
     outcomes = Outcomes((*SENDING, errno.ECONNRESET, errno.EPIPE, errno.ETIMEDOUT))
     patience = 2 if slow() else 0.2
     server = socket.create_server(("", 10))
     server.settimeout(patience)
 
-    def connection(address):
+    def connection():
+        number = dice.randrange(DEVICES + 1)
+        address = addresses(number)[0]
+        if number == DEVICES:
+            with contextlib.suppress(OSError):
+                own.add()
+                own.assign(address)
         with socket.socket() as client:
             client.settimeout(patience)
             client.connect((address, 10))
@@ -236,7 +244,7 @@ def stream(dice, end):
                         left -= got
 
     while time.monotonic() < end:
-        outcomes.call("TCP", lambda: connection(addresses(dice.randrange(DEVICES))[0]))
+        outcomes.call("TCP", connection)
     return outcomes.result()
 
 
@@ -278,7 +286,7 @@ def modules(dice, end, module):
     """The module is removed and comes back."""
     outcomes = Outcomes()
     while time.monotonic() < end:
-        time.sleep(dice.random() * (4 if slow() else 2))
+        time.sleep(dice.random() * (10 if slow() else 3))
         outcomes.call("unload", unload, [errno.EAGAIN, errno.EBUSY])
         time.sleep(dice.random() / 10)
         outcomes.call("load", lambda: load(module, "numdevs=2"), [errno.EEXIST])
@@ -371,8 +379,8 @@ def exact(seconds, seed):
     device = Device("r0")
     device.do(NEWLINK, device.body(4, 65536), CREATE | EXCL)
     device.do(NEWLINK, device.up_body(True))
-    for address in addresses(0):
-        device.do(NEWADDR, device.address_body(address), CREATE | EXCL)
+    device.assign(*addresses(0))
+    device.settle()
     netlink, index = Netlink(), device.index()
     before = statistics(netlink, index)
     # Nobody has to read what arrives: what is too much is dropped behind the device.
@@ -422,8 +430,7 @@ def life(packets, allowed=()):
         up_loopback()
         device = Device("r0")
         device.add()
-        for address in addresses(0):
-            device.do(NEWADDR, device.address_body(address), CREATE | EXCL)
+        device.assign(*addresses(0))
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         for _ in range(packets):
             sock.sendto(bytes(100), (addresses(0)[0], 9))
@@ -440,8 +447,7 @@ def cycle(number, worker, program, dice):
     device.do(NEWLINK, device.body(1 + number % 4, 3498), CREATE | EXCL)
     if number % 8:
         device.do(NEWLINK, device.up_body(True))
-        for address in addresses(worker):
-            device.do(NEWADDR, device.address_body(address), CREATE | EXCL)
+        device.assign(*addresses(worker))
         if number % 4 == 1:
             device.attach(program)
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
