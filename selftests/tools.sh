@@ -91,28 +91,27 @@ nft_rules() {
 	done
 }
 
+# nft_compare WHAT COUNT EGRESS: what both devices' hooks count, packets and bytes; at egress there is
+# the Ethernet header, too.
+nft_compare() {
+	local hook expected lo counted
+	lo=$(nft_counters lo)
+	counted=$(nft_counters rlo0)
+	for hook in prerouting input output postrouting ingress egress; do
+		[ $hook = egress ] && expected=$3 || expected=$2
+		is "nft, $1, $hook: each packet once" "$hook: $expected" "$(grep "^$hook:" <<<"$counted")"
+	done
+	is "nft, $1: as on lo, connection tracking too" "$lo" "$counted"
+}
+
 netfilter() {
-	local hook lo counted
 	in_ns nft add table inet beside
 	in_ns nft add table netdev beside
 	ok "nft: rules for both devices" in_ns nft -f - < <(nft_rules lo; nft_rules rlo0)
 	pings nft IPV4 10
-	lo=$(nft_counters lo)
-	counted=$(nft_counters rlo0)
-	# The Ethernet header is there at egress only.
-	for hook in prerouting input output postrouting ingress "egress: 20 1960"; do
-		[[ $hook = *:* ]] || hook+=": 20 1680"
-		is "nft, IPV4, ${hook%:*}: each packet once" "$hook" "$(grep "^${hook%:*}:" <<<"$counted")"
-	done
-	is "nft, IPV4: as on lo, connection tracking too" "$lo" "$counted"
+	nft_compare IPV4 "20 1680" "20 1960"
 	pings nft IPV6 10
-	lo=$(nft_counters lo)
-	counted=$(nft_counters rlo0)
-	for hook in prerouting input output postrouting ingress "egress: 40 4320"; do
-		[[ $hook = *:* ]] || hook+=": 40 3760"
-		is "nft, IPV4 and IPV6, ${hook%:*}: each packet once" "$hook" "$(grep "^${hook%:*}:" <<<"$counted")"
-	done
-	is "nft, IPV4 and IPV6: as on lo, connection tracking too" "$lo" "$counted"
+	nft_compare "IPV4 and IPV6" "40 3760" "40 4320"
 	in_ns nft delete table inet beside
 	in_ns nft delete table netdev beside
 }
