@@ -21,7 +21,7 @@ build_for = $(in_root) make -j$(shell nproc) KDIR=/src/build/linux-$(1) MO=/src/
 	KRUSTFLAGS=-Dwarnings KCFLAGS=-Werror
 
 # Leaves nothing between the sources.
-python := env PYTHONDONTWRITEBYTECODE=1 python3
+python := env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=scripts python3
 cargo := scripts/cargo.sh
 bench = $(in_root) env ACCEL=$(ACCEL) \
 	REVISION="$(shell git describe --always --dirty 2>/dev/null)" $(python) tools/bench/bench.py

@@ -23,13 +23,13 @@ import textwrap
 import time
 import tomllib
 
+import rst
+
 HERE = pathlib.Path(__file__).resolve().parent
 TOP = HERE.parents[1]
 OUT = TOP / "build/upstream"
 FOLDER = OUT / "linux/tools/testing/selftests/net"
 PAGE = TOP / "Documentation/upstream.rst"
-# Between these lines the page has the table.
-BEGIN, END = ".. begin: 'make upstream-tests RENEW=1' writes this\n", ".. end\n"
 TESTS = tomllib.loads((HERE / "tests.toml").read_text())
 LEFT_OUT = {test: group["reason"] for group in TESTS["left_out"] for test in group["tests"]}
 # Those of them that do send through lo.
@@ -120,14 +120,6 @@ def cell(result):
     return text
 
 
-def table(rows):
-    """A table in reStructuredText."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    rule = "  ".join("=" * width for width in widths)
-    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows]
-    return "\n".join([rule, lines[0], rule, *lines[1:], rule])
-
-
 def renew(text, results):
     """Puts the table of a run into the page."""
     runs = [result for devices in results.values() for result in devices.values()]
@@ -135,9 +127,7 @@ def renew(text, results):
     head = f"Linux {' and '.join(kernels)}, {max(result['date'] for result in runs)}:\n\n"
     missing = ", ".join(f"``{test}``" for test in taken() if test not in results)
     tail = f"\nNot run for this table: {missing}.\n" if missing else ""
-    before, rest = PAGE.read_text().split(BEGIN)
-    PAGE.write_text(before + BEGIN + "\n" + head + text + tail + "\n" + END + rest.split(END, 1)[1])
-    print(f"==> {PAGE.relative_to(TOP)} has this table now")
+    rst.put(PAGE, "make upstream-tests RENEW=1", head + text + tail)
 
 
 def report(results, page):
@@ -159,7 +149,7 @@ def report(results, page):
         if wrong:
             bad.append((test, wrong))
     notes = [textwrap.fill(note, 96, initial_indent=".. [#] ", subsequent_indent="   ") for note in notes]
-    text = "\n\n".join([table(rows), *notes]) + "\n"
+    text = "\n\n".join([rst.table(rows), *notes]) + "\n"
     (OUT / "table.rst").write_text(text)
     print(text)
     for entry in exceptions.unused(results):
@@ -189,7 +179,7 @@ def survey_report(results):
             wrong += 1
             place += " (wrong)"
         rows.append((test, str(lo["lo"]), str(rlo["rlo"]), str(rlo["lo"]), place))
-    text = table(rows)
+    text = rst.table(rows)
     (OUT / "survey.rst").write_text(text + "\n")
     print(text)
     return wrong

@@ -11,6 +11,7 @@ import sys
 import textwrap
 
 import report
+import rst
 from chart import PAGE
 from results import Results
 
@@ -36,16 +37,6 @@ def paragraph(results):
     )
 
 
-def table(results, part):
-    """The table of a part, in reStructuredText."""
-    # An empty cell at the beginning of a line would be a row that goes on.
-    body = [("\\", *report.HEADER[1:]), *report.rows(results, part)]
-    widths = [max(map(len, column)) for column in zip(*body)]
-    rule = " ".join("=" * width for width in widths)
-    lines = [" ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in body]
-    return "\n".join([rule, lines[0], rule, *lines[1:], rule])
-
-
 def replace(page, pattern, text):
     """The page with a text in the place of what matches."""
     page, count = re.subn(pattern, lambda match: match[1] + text + "\n", page, count=1, flags=re.DOTALL)
@@ -62,7 +53,8 @@ def main(path):
     for part, title in report.TITLES.items():
         if not results.part(part):
             sys.exit(f"error: {path} has no figures of the part {part}: it has to be a whole run")
-        page = replace(page, rf"(\n\*\*{re.escape(title)}\*\*\n\n)=.*?\n(?=\n)", table(results, part))
+        rows = [("", *report.HEADER[1:]), *report.rows(results, part)]
+        page = replace(page, rf"(\n\*\*{re.escape(title)}\*\*\n\n)=.*?\n(?=\n)", rst.table(rows))
     PAGE.write_text(page, encoding="utf-8")
     print(f"Documentation/{PAGE.name} has the figures of {path}; 'make chart' draws them.")
 
