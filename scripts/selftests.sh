@@ -23,6 +23,9 @@ kmemleak="load.sh netns.sh errors.sh many.sh sample.sh localhost.sh"
 # Those of the second guest, so that both have as much to do: on the debug kernel after
 # those under kmemleak, and on the stock kernel.
 after_kmemleak="features.sh link.sh tools.sh xsk.sh"
+# A short version of 'make stress', on the debug kernel: 45 s for each of the four. That kernel has
+# no tunnels.
+stress="faults.sh races.sh hostile.sh overload.sh"
 second="documented.sh features.sh sockets.sh offload.sh link.sh tools.sh sample.sh xdp.sh"
 # Not on the debug kernel: what the pages show is the stock kernel's, and twelve daemons with timers
 # of seconds are many times slower there. What they ask of a device the other tests do, too.
@@ -35,7 +38,8 @@ without() { grep -vxF "$(tr ' ' '\n' <<<"$1")" <<<"$tests" | xargs; }
 run() {
 	local status=0
 	"$top/scripts/guest.sh" -k "$kernel" -n "$1" -t "$2" -a "$3" \
-		env KSFT_MACHINE_SLOW="$slow" XSK_MODES="${XSK_MODES:-}" make -C selftests run_tests \
+		env KSFT_MACHINE_SLOW="$slow" XSK_MODES="${XSK_MODES:-}" STRESS_SECONDS=45 \
+		STRESS_SEED="${SEED:-}" OVERLOAD="flood circles" make -C selftests run_tests \
 		TEST_PROGS="$4" kselftest_override_timeout="$limit" 2>&1 |
 		tee "$logs/$1.log" |
 		grep --line-buffered -vE '^# (ok|TAP|1\.\.|overriding|Warning: IPv6 bind)|^make|^# # Totals' ||
@@ -57,7 +61,8 @@ stock)
 	;;
 debug)
 	tests=$(without "$stock_only" | tr ' ' '\n')
-	log=("$logs/selftests-debug.log" "$logs/selftests-kmemleak.log" "$logs/selftests-debug-2.log")
+	log=("$logs/selftests-debug.log" "$logs/selftests-kmemleak.log" "$logs/selftests-debug-2.log"
+		"$logs/selftests-stress.log")
 	slow=yes
 	# Seconds for one test. The longest takes 300 on an idle host.
 	limit=1800
@@ -69,7 +74,9 @@ debug)
 	} &
 	beside=$!
 	run selftests-debug 4500 kmemleak=off "$(without "$kmemleak $after_kmemleak")" || status=$?
+	run selftests-stress 3000 "" "$stress" || status=$?
 	wait $beside || status=$?
+	tests+=$'\n'$(tr ' ' '\n' <<<"$stress")
 	;;
 xskxceiver)
 	log=("$logs/xskxceiver.log")
