@@ -21,7 +21,7 @@ injection=/sys/kernel/debug
 # module's code. It stays in the log, but not on the console.
 kernel_log() {
 	dmesg | sed -n "/$mark/,\$p" | awk '
-		/ python3: vmalloc error: / { own = 1 }
+		/ (python3|ip|ethtool): vmalloc error: / { own = 1 }
 		own && /Call Trace:/ { own = 0; next }
 		{ print }'
 }
@@ -52,7 +52,6 @@ mapfile -t operations < <(printf %s "${FAULTS:-}")
 level=$(cut -f 1 /proc/sys/kernel/printk)
 dmesg -n 4
 report faults ./faults.py "$module" $pins "$seconds" "$seed" "${operations[@]}"
-dmesg -n "$level"
 
 # Packets, some of which get no pages, or whose headers are copied at every look.
 new_ns ns
@@ -108,6 +107,40 @@ is "and counted" "$packets" $((arrived + $(errors)))
 echo "# figure pages that could not be had|$(errors)"
 is "afterwards all arrive" 100 "$(flow 100)"
 ip -n "$ns" link set fault0 xdpdrv off
+
+# without FUNCTION COMMAND...: runs it while nothing that this function asks for can be had. What
+# kvmalloc() is asked for is refused only then, for it tries twice. Says what the command says.
+without() {
+	local kind function
+	mapfile -t function < <(within "$1")
+	for kind in failslab fail_page_alloc; do
+		faulty $kind "${function[@]}" probability=100 interval=1 times=-1
+	done
+	ip netns exec "$ns" "${@:2}" 2>&1
+	for kind in failslab fail_page_alloc; do
+		faulty $kind probability=0
+	done
+}
+# The packets that a ring holds, and the program
+rings() {
+	ip netns exec "$ns" ethtool -g fault0 | awk '/^RX:/ { size = $2 } END { printf "%s ", size }'
+	ip -n "$ns" -d link show fault0 | grep -o "name pass_frags"
+}
+program=(ip link set fault0 xdpdrv pinned "$pins/pass_frags")
+is "rings that cannot be had: the program is refused" "RTNETLINK answers: Cannot allocate memory" \
+	"$(without netdev_helper_ring_init "${program[@]}")"
+is "it is not there" "1024 " "$(rings)"
+ok "afterwards it is attached" ip netns exec "$ns" "${program[@]}"
+is "larger rings that cannot be had: they are refused" "netlink error: Cannot allocate memory" \
+	"$(without netdev_helper_ring_resize ethtool -G fault0 rx 2048)"
+is "they are as they were" "1024 name pass_frags" "$(rings)"
+is "and carry packets" 100 "$(flow 100)"
+ok "afterwards they are resized" ip netns exec "$ns" ethtool -G fault0 rx 2048
+is "as one sees" "2048 name pass_frags" "$(rings)"
+is "and carry packets" 100 "$(flow 100)"
+ip -n "$ns" link set fault0 xdpdrv off
+dmesg -n "$level"
+
 for program in no pass_frags; do
 	[ $program = no ] || ip -n "$ns" -force link set fault0 xdpdrv pinned $pins/$program
 	faulty fail_skb_realloc devname=fault0 probability=100 interval=1 times=-1
