@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """Adds up a run of stress.sh.
 
-    stress-report.py FOLDER SEED MINUTES REVISION
+    stress-report.py FOLDER SEED MINUTES REVISION [--renew]
 
-Reads the logs of the parts in FOLDER, prints a table of what they have done and writes it to
-FOLDER.json. Fails if a part failed, skipped a check or came to no end.
+Reads the logs of the parts in FOLDER, prints what they have done and writes it to FOLDER.json.
+Fails if a part failed, skipped a check or came to no end. With --renew the figures of a run that
+did not fail go into Documentation/reliability.rst.
 """
 
 import datetime
@@ -13,6 +14,14 @@ import json
 import pathlib
 import re
 import sys
+import textwrap
+
+import rst
+
+PAGE = pathlib.Path("Documentation/reliability.rst")
+KERNELS = ("debug", "stock")
+# Those of stress.sh
+PARTS = 7
 
 
 def part(log):
@@ -33,7 +42,22 @@ def part(log):
     }
 
 
-def main(folder, seed, minutes, revision):
+def results(run):
+    """What the page says of a run."""
+    parts = {tuple(part["name"].split("-", 1)): part for part in run["parts"]}
+    head = (
+        f"Of {run['date'][:10]}, Linux {run['kernel']}, ``SEED={run['seed']} MINUTES={run['minutes']}``: "
+        f"{sum(part['passed'] for part in parts.values())} checks passed, none failed, none was skipped."
+    )
+    rows = [("", *(f"{kernel} kernel" for kernel in KERNELS))]
+    for test in dict.fromkeys(test for _, test in parts):
+        both = [parts[kernel, test]["figures"] if (kernel, test) in parts else {} for kernel in KERNELS]
+        for name in dict.fromkeys(name for figures in both for name in figures):
+            rows.append((name, *(figures.get(name, "") for figures in both)))
+    return "\n\n".join([textwrap.fill(head, 100), rst.table(rows)])
+
+
+def main(folder, seed, minutes, revision, *renew):
     """Prints and writes."""
     folder = pathlib.Path(folder)
     parts = [part(log) for log in sorted(folder.glob("*.log"))]
@@ -62,6 +86,10 @@ def main(folder, seed, minutes, revision):
     if not all(one["ok"] for one in parts):
         sys.exit("error: not all parts were as they should be. For one again: "
                  f"SEED={seed} scripts/stress.sh PART")  # fmt: skip
+    if renew:
+        if len(parts) != PARTS:
+            sys.exit(f"error: the page is for a run of all {PARTS} parts")
+        rst.put(PAGE, "make stress RENEW=1", results(result))
 
 
 if __name__ == "__main__":

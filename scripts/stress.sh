@@ -12,6 +12,7 @@
 # which does the same much oftener. Environment:
 #   MINUTES   how long it may take (20)
 #   SEED      what chance begins with; what a run was is found by its seed
+#   RENEW     put the figures into Documentation/reliability.rst, if nothing failed
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -59,4 +60,4 @@ part debug hostile 29 ""
 part debug overload 6 kmemleak=off OVERLOAD="flood circles"
 wait $beside
 "$top/scripts/in-root.sh" env PYTHONDONTWRITEBYTECODE=1 python3 scripts/stress-report.py \
-	"/src/${results#"$top"/}" "$seed" "$minutes" "${REVISION:-}"
+	"/src/${results#"$top"/}" "$seed" "$minutes" "${REVISION:-}" ${RENEW:+--renew}
