@@ -70,7 +70,7 @@ run: modules ## Boot the stock kernel in QEMU, load the module and send traffic 
 	@scripts/guest.sh -n run -t 120 scripts/demo.sh
 
 .PHONY: test
-test: modules ## Run every test there is
+test: modules ## Run the tests: sources, documentation, selftests and KUnit on both kernels (an hour)
 	@scripts/beside.sh modules-debug check doc htmldocs selftests xskxceiver
 	@$(MAKE) --no-print-directory kunit-debug selftests-debug
 	@scripts/selftests.sh total

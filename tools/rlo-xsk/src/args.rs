@@ -15,11 +15,11 @@ use crate::xsk::{self, BusyPoll, Copying, MAX_SIZE};
 ///
 /// The device of two programs is one whose queues are a pair:
 ///
-///   ip link add rlo0 numrxqueues 2 numtxqueues 2 type rlo
-///   ethtool --set-priv-flags rlo0 queue-pairs on
-///   ip link set rlo0 mtu 3498 up
-///   rlo-xsk recv -i rlo0 -q 1 &
-///   rlo-xsk send -i rlo0 -q 0 --count 1000000
+///   ip link add fast numrxqueues 2 numtxqueues 2 type rlo
+///   ethtool --set-priv-flags fast queue-pairs on
+///   ip link set fast mtu 3498 up
+///   rlo-xsk recv -i fast -q 1 &
+///   rlo-xsk send -i fast -q 0 --count 1000000
 ///
 /// Without queue-pairs what is sent on a queue comes back on it, to the same socket.
 /// Ctrl-C ends a run with its result. The exit status is 1 if a packet was lost, came twice,
