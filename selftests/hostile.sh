@@ -27,8 +27,11 @@ load_module numdevs=0
 modprobe tun
 pin_programs xdp stress
 # Nobody is to look for a module each time that a request has a name that there is not.
-modprobe_was=$(cat /proc/sys/kernel/modprobe)
+undo "echo $(cat /proc/sys/kernel/modprobe) >/proc/sys/kernel/modprobe"
 echo >/proc/sys/kernel/modprobe
+# Nor is there to be a tunnel, which cannot be deleted, in each new namespace.
+undo "sysctl -qw net.core.fb_tunnels_only_for_init_net=$(sysctl -n net.core.fb_tunnels_only_for_init_net)"
+sysctl -qw net.core.fb_tunnels_only_for_init_net=2
 
 for part in "${parts[@]}"; do
 	new_ns ns
@@ -44,6 +47,5 @@ for part in "${parts[@]}"; do
 	cleanup_ns "$ns"
 done
 
-echo "$modprobe_was" >/proc/sys/kernel/modprobe
 checkers "at last"
 finish

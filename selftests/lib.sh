@@ -12,12 +12,13 @@
 . "$KSELFTEST/net/lib.sh"
 
 # The module that was built for the running kernel; if there is none, the
-# installed one is meant.
+# installed one.
 module=
 for candidate in "$PWD"/../build/module*/rust_loopback.ko; do
 	[ "$(modinfo -F vermagic "$candidate" 2>/dev/null | cut -d ' ' -f 1)" != "$(uname -r)" ] ||
 		module=$candidate
 done
+[ -n "$module" ] || module=$(modinfo -n rust_loopback)
 # The sources of a kernel like the running one.
 # shellcheck disable=SC2034 # for the tests that source this file
 kernel=$(realpath "$KSELFTEST/../../..")
@@ -34,7 +35,9 @@ report() {
 		'is '*) is "$name" "${rest%%|*}" "${rest#*|}" ;;
 		*) echo "# ${line#\# }" ;;
 		esac
-	done < <(status=0; "$@" 2>&1 || status=$?; echo "is $what: it came to its end|0|$status")
+	done < <(exec "$@" 2>&1)
+	wait $!
+	is "$what: it came to its end" 0 $?
 }
 
 # repeats COUNT: a quarter of it where the environment says that the machine is slow.
@@ -51,15 +54,13 @@ share() {
 	echo $((seconds * shares[$1] / total))
 }
 
-load_module() {
-	if [ -n "$module" ]; then
-		insmod "$module" "$@"
-	else
-		modprobe rust_loopback "$@"
-	fi
-}
+load_module() { insmod "$module" "$@"; }
 
 unload_module() { rmmod rust_loopback; }
+
+# undo COMMAND: what is to be done when the test finishes, however it ends.
+undo=()
+undo() { undo=("$1" "${undo[@]}"); }
 
 module_loaded() { [ -d /sys/module/rust_loopback ]; }
 
@@ -171,7 +172,11 @@ checkers() {
 }
 
 finish() {
+	local command
 	trap - EXIT
+	for command in "${undo[@]}"; do
+		eval "$command"
+	done
 	cleanup_all_ns
 	! module_loaded || unload_module
 	[ ! -d $pins ] || { umount $pins && rmdir $pins; }

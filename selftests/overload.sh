@@ -19,6 +19,7 @@ load_module numdevs=0
 pin_programs stress
 
 backlog=$(sysctl -n net.core.netdev_max_backlog)
+undo "sysctl -qw net.core.netdev_max_backlog=$backlog"
 
 for part in "${parts[@]}"; do
 	new_ns ns

@@ -23,7 +23,12 @@ load_module numdevs=0
 pin_programs xdp
 new_ns ns
 ip -n "$ns" link set lo up
-modprobe_was=$(cat /proc/sys/kernel/modprobe)
+# Processes of the test change these.
+undo "echo $(cat /proc/sys/kernel/modprobe) >/proc/sys/kernel/modprobe"
+undo "echo 1 >/sys/devices/system/cpu/cpu1/online"
+undo "sysctl -qw net.core.netdev_max_backlog=$(sysctl -n net.core.netdev_max_backlog)"
+# Nothing is to be dropped where packets are counted.
+sysctl -qw net.core.netdev_max_backlog=100000
 # Of the time
 declare -A shares=([changes]=3 [exact]=1 [cycles]=3 [lives]=1)
 
@@ -37,7 +42,6 @@ for part in "${parts[@]}"; do
 	arguments+=("$(share "$part" "${parts[@]}")")
 	module_loaded || load_module numdevs=0
 	report "$part" ip netns exec "$ns" ./races.py "$part" "${arguments[@]}" "$seed"
-	[ "$part" != changes ] || echo "$modprobe_was" >/proc/sys/kernel/modprobe
 	module_loaded || load_module numdevs=0
 	is "$part: the module unloads, and nothing refers to a device" 0 \
 		"$(timeout 120 rmmod rust_loopback; echo $?)"
