@@ -39,6 +39,7 @@ checkers "at first"
 load_module numdevs=0
 pin_programs xdp
 for kind in failslab fail_page_alloc fail_skb_realloc; do
+	undo "faulty $kind probability=0"
 	# The kernel would write a line and a stack for each.
 	faulty $kind verbose=0
 done
@@ -49,7 +50,7 @@ done
 faulty fail_page_alloc min-order=0
 
 mapfile -t operations < <(printf %s "${FAULTS:-}")
-level=$(cut -f 1 /proc/sys/kernel/printk)
+undo "dmesg -n $(cut -f 1 /proc/sys/kernel/printk)"
 dmesg -n 4
 report faults ./faults.py "$module" $pins "$seconds" "$seed" "${operations[@]}"
 
@@ -59,11 +60,16 @@ ip -n "$ns" link add fault0 type rlo
 ip -n "$ns" link set fault0 up
 ip -n "$ns" addr add 10.7.9.1/32 dev fault0
 
-# within FUNCTION: the settings with which faults happen in this function of the kernel only.
+# within FUNCTION: faults happen in this function of the kernel only, by the settings in the array
+# range.
 within() {
-	sort /proc/kallsyms | awk -v name="$1" '
+	mapfile -t range < <(sort /proc/kallsyms | awk -v name="$1" '
 		start && $1 != start { print "require-start=0x" start; print "require-end=0x" $1; exit }
-		$3 == name { start = $1 }'
+		$3 == name { start = $1 }')
+	if [ ${#range[@]} -ne 2 ]; then
+		echo "# the kernel has no function $1"
+		exit 1
+	fi
 }
 
 # flow COUNT: sends datagrams, some of several pages; says how many arrived.
@@ -78,7 +84,8 @@ flow() {
 		for number in range(int(sys.argv[1])):
 		    data = number.to_bytes(4, "big") * (5 + number % 3 * 3000)
 		    client.sendto(data, server.getsockname())
-		    server.settimeout(1 if number % 20 == 19 else 0.01)
+		    last = number + 1 == int(sys.argv[1])
+		    server.settimeout(5 if last else 1 if number % 20 == 19 else 0.01)
 		    try:
 		        while True:
 		            got = server.recv(1 << 16)
@@ -94,8 +101,8 @@ errors() { ip netns exec "$ns" ethtool -S fault0 | awk '/xdp_errors/ { sum += $2
 
 packets=$(repeats 2000)
 # Not by fail_function: what it could let fail, page_pool_alloc_netmems(), is inlined.
-mapfile -t pool < <(within __page_pool_alloc_netmems_slow)
-faulty fail_page_alloc "${pool[@]}" probability=100 interval=1 times=-1
+within __page_pool_alloc_netmems_slow
+faulty fail_page_alloc "${range[@]}" probability=100 interval=1 times=-1
 # A pool that has no pages yet; later on it has a few.
 ip -n "$ns" -force link set fault0 xdpdrv pinned $pins/pass_frags
 arrived=$(flow $((packets / 10)))
@@ -111,10 +118,10 @@ ip -n "$ns" link set fault0 xdpdrv off
 # without FUNCTION COMMAND...: runs it while nothing that this function asks for can be had. What
 # kvmalloc() is asked for is refused only then, for it tries twice. Says what the command says.
 without() {
-	local kind function
-	mapfile -t function < <(within "$1")
+	local kind
+	within "$1"
 	for kind in failslab fail_page_alloc; do
-		faulty $kind "${function[@]}" probability=100 interval=1 times=-1
+		faulty $kind "${range[@]}" probability=100 interval=1 times=-1
 	done
 	ip netns exec "$ns" "${@:2}" 2>&1
 	for kind in failslab fail_page_alloc; do
@@ -139,14 +146,14 @@ ok "afterwards they are resized" ip netns exec "$ns" ethtool -G fault0 rx 2048
 is "as one sees" "2048 name pass_frags" "$(rings)"
 is "and carry packets" 100 "$(flow 100)"
 ip -n "$ns" link set fault0 xdpdrv off
-dmesg -n "$level"
 
 for program in no pass_frags; do
 	[ $program = no ] || ip -n "$ns" -force link set fault0 xdpdrv pinned $pins/$program
-	faulty fail_skb_realloc devname=fault0 probability=100 interval=1 times=-1
+	faulty fail_skb_realloc devname=fault0 probability=100 interval=1 times=1000000
 	arrived=$(flow 200)
 	faulty fail_skb_realloc probability=0
 	is "headers that move, program $program: all arrive" 200 "$arrived"
+	is "headers have moved" yes "$([ "$(cat $injection/fail_skb_realloc/times)" -lt 1000000 ] && echo yes)"
 done
 
 checkers "at last"
