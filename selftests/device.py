@@ -9,7 +9,7 @@ import socket
 import struct
 import time
 
-from xsk import BPF_OBJ_GET, bpf
+from xsk import BPF_MAP_UPDATE_ELEM, BPF_OBJ_GET, bpf
 
 # rtnetlink
 NLMSG = struct.Struct("IHHII")
@@ -22,6 +22,10 @@ IFF_UP = 1
 IFA_F_TENTATIVE = 0x40
 NESTED = 1 << 15
 
+# The counters of a device, as struct rtnl_link_stats64 has them
+IFLA_STATS64 = 23
+RX, TX, RX_BYTES, TX_BYTES, _, _, RX_DROPPED, TX_DROPPED = range(8)
+
 # ethtool
 SIOCETHTOOL = 0x8946
 GSTATS, GPFLAGS, SPFLAGS, GCHANNELS, SCHANNELS = 0x1D, 0x27, 0x28, 0x3C, 0x3D
@@ -29,12 +33,23 @@ GRINGPARAM, SRINGPARAM = 0x10, 0x11
 OWN_TRAFFIC, QUEUE_PAIRS = 1, 2
 SIOCGIFINDEX = 0x8933
 
+# bpf
+BPF_MAP_LOOKUP_ELEM = 1
+
 
 def attribute(kind, data):
     """A netlink attribute."""
     if isinstance(data, int):
         data = struct.pack("I", data)
     return struct.pack("HH", len(data) + 4, kind) + data + bytes(-len(data) % 4)
+
+
+def attributes(data, offset):
+    """The netlink attributes from an offset on: type and content of each."""
+    while offset + 4 <= len(data):
+        length, kind = struct.unpack_from("HH", data, offset)
+        yield kind, data[offset + 4 : offset + length]
+        offset += max(4, (length + 3) & ~3)
 
 
 def link(change=0, flags=0, index=0):
@@ -78,6 +93,39 @@ def pinned(path):
     """A program or a map that is pinned there."""
     name = ctypes.create_string_buffer(path.encode())
     return bpf(BPF_OBJ_GET, ctypes.addressof(name))
+
+
+class Array:
+    """A map of 64-bit counters, or of indices."""
+
+    def __init__(self, path, size=8):
+        self.map, self.size = pinned(path), size
+
+    def call(self, command, key, value=0):
+        """Reads or writes."""
+        key = ctypes.create_string_buffer(struct.pack("I", key), 4)
+        value = ctypes.create_string_buffer(value.to_bytes(self.size, "little"), self.size)
+        bpf(command, self.map, ctypes.addressof(key), ctypes.addressof(value), 0)
+        return int.from_bytes(value.raw, "little")
+
+    def __getitem__(self, key):
+        return self.call(BPF_MAP_LOOKUP_ELEM, key)
+
+    def __setitem__(self, key, value):
+        self.call(BPF_MAP_UPDATE_ELEM, key, value)
+
+
+def statistics(netlink, index):
+    """A device's statistics, by rtnetlink."""
+    netlink.request(GETLINK, link(index=index))()
+    data = netlink.socket.recv(1 << 16)
+    if struct.unpack_from("H", data, 4)[0] == NEWLINK:
+        netlink.answer()
+        # Behind the headers of netlink and of messages about links
+        for kind, content in attributes(data, 32):
+            if kind == IFLA_STATS64:
+                return struct.unpack_from("8Q", content)
+    raise OSError(errno.ENODEV, "no statistics")
 
 
 class Device:

@@ -18,7 +18,6 @@ import os
 import re
 import select
 import socket
-import struct
 import subprocess
 import sys
 import time
@@ -26,41 +25,20 @@ import time
 sys.dont_write_bytecode = True
 
 # pylint: disable=wrong-import-position
-from device import Netlink, pinned
+from device import RX, RX_DROPPED, TX_DROPPED, Array, Netlink, pinned, statistics
 from hostile import ADDRESSES, alive, ready
-from races import RX, RX_DROPPED, TX_DROPPED, receivers, statistics
-from stress import Outcomes, Team, check, figure, merge, note, slow, softnet, table, write
-from xsk import BPF_MAP_UPDATE_ELEM, bpf
+from stress import Outcomes, Team, check, figure, merge, note, receivers, slow, softnet, write
+from xsk import bpf
 
-BPF_MAP_LOOKUP_ELEM, BPF_RAW_TRACEPOINT_OPEN = 1, 17
+BPF_RAW_TRACEPOINT_OPEN = 17
 FORMAT = "/sys/kernel/tracing/events/skb/kfree_skb/format"
 # Seconds in which a machine under load has to answer.
 PATIENCE = 60 if slow() else 15
 
 
-class Array:
-    """A map of 64-bit counters, or of indices."""
-
-    def __init__(self, path, size=8):
-        self.map, self.size = pinned(path), size
-
-    def call(self, command, key, value=0):
-        """Reads or writes."""
-        key = ctypes.create_string_buffer(struct.pack("I", key), 4)
-        value = ctypes.create_string_buffer(value.to_bytes(self.size, "little"), self.size)
-        bpf(command, self.map, ctypes.addressof(key), ctypes.addressof(value), 0)
-        return int.from_bytes(value.raw, "little")
-
-    def __getitem__(self, key):
-        return self.call(BPF_MAP_LOOKUP_ELEM, key)
-
-    def __setitem__(self, key, value):
-        self.call(BPF_MAP_UPDATE_ELEM, key, value)
-
-
-def run(*command):
-    """Runs a command that has to succeed."""
-    subprocess.run(" ".join(command).split(), check=True)
+def run(command):
+    """Runs a command that has to succeed. Returns what it says."""
+    return subprocess.run(command.split(), check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 # --- Flood ---------------------------------------------------------------
@@ -177,6 +155,18 @@ def flooded(pins, seconds):
     device.delete()
 
 
+def still(seen):
+    """What it says when this has not changed for half a second; None if it goes on changing."""
+    end, last = time.monotonic() + PATIENCE, seen()
+    while time.monotonic() < end:
+        time.sleep(0.5)
+        now = seen()
+        if now == last:
+            return now
+        last = now
+    return None
+
+
 # --- Circles -------------------------------------------------------------
 
 COUNT = 100
@@ -209,15 +199,13 @@ def circles(pins):
 
     def ends(what, least, most):
         """The kernel ends it: each packet is seen so often at least and at most."""
-        before, start = total(netlink, *indices), time.monotonic()
+        before = total(netlink, *indices)
         send_some(ADDRESSES[0])
-        time.sleep(0.5)
-        seen = total(netlink, *indices) - before
-        time.sleep(0.5)
-        check(f"{what}: it ends", 0, total(netlink, *indices) - before - seen)
+        after = still(lambda: total(netlink, *indices))
+        check(f"{what}: it ends", True, after is not None)
+        seen = (after or 0) - before
         check(f"{what}: each packet is counted {least} to {most} times", True,
               least * COUNT <= seen <= most * COUNT)  # fmt: skip
-        check(f"{what}: without a stall", True, time.monotonic() - start < PATIENCE)
         note(f"{what}: {seen} for {COUNT} packets")
         figure(f"{what}: packets counted for {COUNT}", seen)
 
@@ -230,16 +218,16 @@ def circles(pins):
         check(f"{what}: the machine answers", True, longest < PATIENCE)
         figure(f"{what}: rounds", seen() - before)
         stop()
-        time.sleep(0.5)
-        before = seen()
-        time.sleep(0.5)
-        check(f"{what}: it ends when it is cut", before, seen())
+        check(f"{what}: it ends when it is cut", True, still(seen) is not None)
 
     for name in "c0", "c1", "lo":
         run(f"tc qdisc add dev {name} clsact")
     for one, other in ("c0", "c1"), ("c1", "c0"):
         run(f"tc filter add dev {one} egress matchall action mirred egress redirect dev {other}")
-    ends("mirred, egress to egress", 0, 4)
+    # The second of the two actions knows that it would go round.
+    ends("mirred, egress to egress", 0, 0)
+    check("mirred, egress to egress: packets that the action has had", COUNT,
+          int(re.search(r"Sent \d+ bytes (\d+) pkt", run("tc -s filter show dev c1 egress"))[1]))
     for name in "c0", "c1":
         run(f"tc filter del dev {name} egress")
     for one, other in ("c0", "c1"), ("c1", "c0"):
@@ -286,12 +274,11 @@ def tunnels():
 
     def through(what, arrive):
         """Sends into the outermost; says whether it arrives at the device."""
-        before, start = statistics(netlink, index), time.monotonic()
+        before = statistics(netlink, index)[RX]
         send_some("10.30.0.1")
-        time.sleep(0.5)
-        seen = statistics(netlink, index)[RX] - before[RX]
-        check(f"{what}: packets that arrive at the device", arrive, seen)
-        check(f"{what}: without a stall", True, time.monotonic() - start < PATIENCE)
+        after = still(lambda: statistics(netlink, index)[RX])
+        check(f"{what}: it ends", True, after is not None)
+        check(f"{what}: packets that arrive at the device", arrive, (after or 0) - before)
 
     def stack(count, last=None):
         """So many, each in the next, the last one over the device or in another."""

@@ -12,6 +12,7 @@ import random
 import re
 import select
 import signal
+import socket
 import sys
 import time
 import traceback
@@ -46,7 +47,9 @@ def load(module, parameters="numdevs=0"):
     file = os.open(module, os.O_RDONLY)
     try:
         text = ctypes.create_string_buffer(parameters.encode())
-        checked(libc.syscall(SYS_FINIT_MODULE, file, text, 0))
+        # One that is installed may be compressed (MODULE_INIT_COMPRESSED_FILE).
+        flags = 0 if module.endswith(".ko") else 4
+        checked(libc.syscall(SYS_FINIT_MODULE, file, text, flags))
     finally:
         os.close(file)
 
@@ -161,6 +164,16 @@ def write(path, text):
     """Writes to a file of the kernel's."""
     with open(path, "w", encoding="ascii") as file:
         file.write(text)
+
+
+def receivers():
+    """Sockets for what is sent."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        server = socket.socket(family, socket.SOCK_DGRAM)
+        if family == socket.AF_INET6:
+            server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        server.bind(("", 9))
+        yield server
 
 
 def softnet():
