@@ -11,7 +11,7 @@
 #
 # Most of a test is one process after another: there are two guests at a time. On
 # the debug kernel, which is many times slower, kmemleak, which doubles the time,
-# watches over the tests that make and remove devices, addresses and namespaces.
+# watches over the tests that make and remove devices, addresses and namespaces, and over stress.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -47,6 +47,23 @@ run() {
 	return $status
 }
 
+# beside COMMAND...: in a process group of its own, pid, which ends with this script.
+beside() {
+	set -m
+	"$@" &
+	pid=$!
+	set +m
+	trap 'kill -TERM -- "-$pid" 2>/dev/null || true' EXIT
+	trap 'exit 130' INT TERM HUP
+}
+
+second_of_debug() {
+	local status=0
+	run selftests-kmemleak 4500 "" "$kmemleak" || status=$?
+	run selftests-debug-2 4500 kmemleak=off "$after_kmemleak" || status=$?
+	return $status
+}
+
 status=0
 case $what in
 stock)
@@ -54,10 +71,9 @@ stock)
 	slow=no
 	limit=$(sed -n 's/^timeout=//p' "$top/selftests/settings")
 	say "Running the selftests on the stock kernel (about 12 min; logs: ${log[*]#"$top"/})"
-	run selftests-2 3000 "" "$second" &
-	beside=$!
+	beside run selftests-2 3000 "" "$second"
 	run selftests 3000 "" "$(without "$second")" || status=$?
-	wait $beside || status=$?
+	wait $pid || status=$?
 	;;
 debug)
 	tests=$(without "$stock_only" | tr ' ' '\n')
@@ -67,15 +83,10 @@ debug)
 	# Seconds for one test. The longest takes 300 on an idle host.
 	limit=1800
 	say "Running the selftests on the debug kernel (about 30 min; logs: ${log[*]#"$top"/})"
-	{
-		run selftests-kmemleak 4500 "" "$kmemleak" || status=$?
-		run selftests-debug-2 4500 kmemleak=off "$after_kmemleak" || status=$?
-		exit $status
-	} &
-	beside=$!
+	beside second_of_debug
 	run selftests-debug 4500 kmemleak=off "$(without "$kmemleak $after_kmemleak")" || status=$?
 	run selftests-stress 3000 "" "$stress" || status=$?
-	wait $beside || status=$?
+	wait $pid || status=$?
 	tests+=$'\n'$(tr ' ' '\n' <<<"$stress")
 	;;
 xskxceiver)

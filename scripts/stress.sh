@@ -30,8 +30,9 @@ debug=$((minutes * 60 - 480)) stock=$((minutes * 60 - 120))
 # part KERNEL TEST PERCENT KMEMLEAK VARIABLE=VALUE...: TEST in a guest, for so much of the time.
 part() {
 	local kernel=$1 test=$2 seconds=$((${!1} * $3 / 100)) name=$1-$2 slow=no status=0
-	local log=$results/$name.log parameters=$4
-	[ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " == *" $name "* ]] || return 0
+	# The kernel's log has to reach back to the start.
+	local log=$results/$name.log parameters="log_buf_len=16M $4"
+	[[ " ${parts[*]} " == *" $name "* ]] || return 0
 	[ "$kernel" = stock ] || slow=yes
 	say "$name: $test.sh on the $kernel kernel (about $((seconds / 60 + 1)) min and a boot; log: ${log#"$top"/})"
 	shift 4
@@ -44,15 +45,25 @@ part() {
 	say "$name: $(grep -c '^# ok ' "$log" || true) checks passed, exit status $status, after $SECONDS s"
 }
 
-wanted=("$@")
+all=(debug-{faults,races,hostile,overload} stock-{races,hostile,overload})
+parts=("$@")
+[ $# -gt 0 ] || parts=("${all[@]}")
+for name in "${parts[@]}"; do
+	[[ " ${all[*]} " == *" $name "* ]] || die "there is no part $name, but these: ${all[*]}"
+done
+[ -z "${RENEW:-}" ] || [ $# -eq 0 ] || die "RENEW= is for a run of all parts"
 say "Stress for $minutes min, SEED=$seed (two guests at a time)"
+# In a process group of its own, which ends with this script.
+set -m
 {
 	part stock races 45 "" RACES="cycles lives"
 	part stock hostile 50 ""
 	part stock overload 5 ""
 } &
 beside=$!
-SECONDS=0
+set +m
+trap 'kill -TERM -- "-$beside" 2>/dev/null || true' EXIT
+trap 'exit 130' INT TERM HUP
 part debug faults 37 ""
 part debug races 28 "" RACES="changes exact cycles lives"
 part debug hostile 29 ""
@@ -60,4 +71,4 @@ part debug hostile 29 ""
 part debug overload 6 kmemleak=off OVERLOAD="flood circles"
 wait $beside
 "$top/scripts/in-root.sh" env PYTHONDONTWRITEBYTECODE=1 python3 scripts/stress-report.py \
-	"/src/${results#"$top"/}" "$seed" "$minutes" "${REVISION:-}" ${RENEW:+--renew}
+	"/src/${results#"$top"/}" "$seed" "$minutes" "${REVISION:-}" ${RENEW:+--renew} "${parts[@]}"
