@@ -31,7 +31,9 @@ SKIP = 4
 # The first process of a test. ip keeps namespaces in /run, which the next test finds empty.
 FIRST = """
 mount -t tmpfs run /run
-ip netns add test && ip -n test link set lo up && exec ip netns exec test "$@"
+ip netns add test || exit
+[ -z "$LO_HANDOVER" ] || ip -n test -d link show lo | grep -qw rlo || { echo "lo was not handed over"; exit 1; }
+ip -n test link set lo up && exec ip netns exec test "$@"
 """
 
 # What the role of lo takes, see preload.c.

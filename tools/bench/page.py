@@ -49,10 +49,11 @@ def main(path):
     """See the head of the file."""
     results = Results.read(path)
     page = PAGE.read_text(encoding="utf-8")
-    page = replace(page, r"(\nResults\n=+\n\n).*?\n(?=\n)", paragraph(results))
-    for part, title in report.TITLES.items():
+    for part in report.TITLES:
         if not results.part(part):
             sys.exit(f"error: {path} has no figures of the part {part}: it has to be a whole run")
+    page = replace(page, r"(\nResults\n=+\n\n).*?\n(?=\n)", paragraph(results))
+    for part, title in report.TITLES.items():
         rows = [("", *report.HEADER[1:]), *report.rows(results, part)]
         page = replace(page, rf"(\n\*\*{re.escape(title)}\*\*\n\n)=.*?\n(?=\n)", rst.table(rows))
     PAGE.write_text(page, encoding="utf-8")
