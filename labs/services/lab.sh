@@ -240,7 +240,8 @@ answers() {
 	local service ask answer=
 	for service in "${loopbacks[@]}"; do
 		ask=ask_$service
-		! eval "timeout 15 ${!ask}" 2>&1 | grep -qE '10.80.0.1|10.54.0.1|PONG' || answer+=" $service"
+		! eval "timeout 15 ${!ask}" 2>/dev/null |
+			grep -qxE ' *(10\.80\.0\.1 answers 10\.80\.0\.1|10\.54\.0\.1|PONG)' || answer+=" $service"
 	done
 	echo "${answer# }"
 }
