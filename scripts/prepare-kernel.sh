@@ -6,10 +6,11 @@
 # scripts/target.json; both are made here from the linux-source package with
 # the kernel's own configuration, and checked against the kernel's symbols.
 #
-#   scripts/prepare-kernel.sh [-r RELEASE] [-o DIRECTORY]
+#   scripts/prepare-kernel.sh [-r RELEASE] [-o DIRECTORY] [-s]
 #
 #   -r RELEASE     the kernel, as uname -r prints it (default: the running one)
 #   -o DIRECTORY   where the tree goes (default: build/linux-RELEASE)
+#   -s             small: keeps only what a module is built with
 #
 # Runs in the build root as part of 'make', and on any Debian machine for the
 # kernel that is installed there; it needs no root. The tree is then used as
@@ -19,11 +20,13 @@ set -euo pipefail
 
 release=$(uname -r)
 output=
-while getopts r:o: option; do
+small=
+while getopts r:o:s option; do
 	case $option in
 	r) release=$OPTARG ;;
 	o) output=$OPTARG ;;
-	*) die "usage: scripts/prepare-kernel.sh [-r RELEASE] [-o DIRECTORY]" ;;
+	s) small=1 ;;
+	*) die "usage: scripts/prepare-kernel.sh [-r RELEASE] [-o DIRECTORY] [-s]" ;;
 	esac
 done
 output=$(realpath -m "${output:-$build/linux-$release}")
@@ -34,12 +37,8 @@ series=$(printf '%s' "$release" | grep -oE '^[0-9]+\.[0-9]+') ||
 source=/usr/src/linux-source-$series.tar.xz
 stamp=$output/.rust-ready
 
-[ ! -e "$stamp" ] || { say "The kernel tree ${output#"$top"/} is there already"; exit 0; }
-
 [ -f "$headers/Module.symvers" ] ||
 	die "the headers of $release are not installed; as root run: apt-get install linux-headers-$release"
-[ -f "$source" ] ||
-	die "$source is missing; as root run: apt-get install linux-source-$series"
 grep -q '^CONFIG_RUST=y' "$headers/.config" ||
 	die "the kernel $release was built without CONFIG_RUST=y and cannot load Rust modules"
 
@@ -55,18 +54,38 @@ rustc=$(rustc --version)
 [ "$rustc" = "$wanted" ] ||
 	die "the kernel was built with '$wanted', but rustc in PATH is '$rustc'. Rust modules need exactly the same compiler: install Debian's package and put /usr/bin before others in PATH."
 
+# version PACKAGE: the installed one, where there are Debian packages.
+# shellcheck disable=SC2016 # ${Version} is dpkg-query's
+version() { dpkg-query -W -f '${Version}' "$1" 2>/dev/null || true; }
+
+# A tree is good for as long as the headers are the same; its sources may be gone.
+need=$(version "linux-headers-$release")
+if [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$need" ]; then
+	say "The kernel tree ${output#"$top"/} is there already"
+	exit 0
+fi
+
 # The release that the sources are of must be the one of the headers.
-if command -v dpkg-query >/dev/null; then
-	have=$(dpkg-query -W -f '${Version}' "linux-source-$series" 2>/dev/null || true)
-	need=$(dpkg-query -W -f '${Version}' "linux-headers-$release" 2>/dev/null || true)
-	[ "$have" = "$need" ] ||
-		die "linux-source-$series is of version ${have:-unknown}, linux-headers-$release of ${need:-unknown}: install both in the same version"
+[ -f "$source" ] ||
+	die "$source is missing; as root run: apt-get install linux-source-$series${need:+=$need}"
+have=$(version "linux-source-$series")
+[ "$have" = "$need" ] ||
+	die "linux-source-$series is of version ${have:-unknown}, linux-headers-$release of ${need:-unknown}: install both in the same version, or remove the headers if that kernel is not used any more"
+
+# Most of the sources, which a module is not built with, nor its tree prepared. The bindings
+# have headers of drivers/android and drivers/base.
+unneeded=()
+if [ -n "$small" ]; then
+	for files in 'arch/[!x]*.[chS]' 'arch/*.dts*' 'drivers/[!ab]*.[ch]' 'sound/*.[ch]' 'fs/*.c' \
+		'Documentation/*.rst'; do
+		unneeded+=("--exclude=linux-source-$series/$files")
+	done
 fi
 
 unpack() {
 	rm -rf "$output"
 	mkdir -p "$output"
-	tar -xJf "$source" --strip-components=1 -C "$output"
+	tar -xJf "$source" --anchored "${unneeded[@]}" --strip-components=1 -C "$output"
 	cp "$headers/.config" "$headers/Module.symvers" "$headers/vmlinux" "$output/"
 	# Debian's choice of compiler and release, read by the top Makefile of its
 	# sources; bindgen gets the libclang of the same LLVM as rustc.
@@ -102,7 +121,22 @@ check_symbols() {
 	say "All $(printf '%s\n' "$kernel" | wc -l) Rust symbols agree with those of the stock kernel $release"
 }
 
+# What is left is about what a headers package has, and the metadata of the crates.
+shrink() {
+	local dir
+	for dir in "$output"/*/ "$output"/arch/*/ "$output"/arch/x86/*/; do
+		case ${dir#"$output/"} in
+		arch/ | arch/x86/ | arch/x86/include/ | include/ | rust/ | scripts/ | tools/) ;;
+		*) rm -rf "$dir" ;;
+		esac
+	done
+	find "$output/tools" -type f ! -name objtool ! -name resolve_btfids -delete
+	find "$output/rust" "$output/scripts" -type f \( -name '*.o' -o -name '*.rlib' -o -name '*.cmd' \) -delete
+	find "$output/tools" "$output/rust" -type d -empty -delete
+}
+
 step "Unpacking the kernel sources of $release" "15 s" kernel-unpack unpack
 step "Preparing the kernel tree for Rust modules" "2 min" kernel-prepare prepare
 check_symbols
-touch "$stamp"
+[ -z "$small" ] || shrink
+printf '%s\n' "$need" >"$stamp"
