@@ -5,7 +5,9 @@
 # toolchain that built this kernel, QEMU, and the tools used inside the guest.
 # The host needs mmdebstrap and nothing else.
 #
-#   scripts/buildroot.sh [bench|tools|labs|check|docs|upstream]
+#   scripts/buildroot.sh [bench|tools|labs|check|docs|upstream|deb]
+#   scripts/buildroot.sh kernel RELEASE
+#   scripts/buildroot.sh system
 #
 #   bench    with the programs of the benchmark
 #   tools    with what builds tools/rlo-xsk and samples/xsk_echo.c
@@ -13,6 +15,9 @@
 #   check    with what 'make check' needs beyond all that
 #   docs     with what makes HTML of Documentation/
 #   upstream with what 'make upstream-tests' needs beyond all that
+#   deb      with what builds the Debian package and checks it
+#   kernel   with another kernel, beside the one under test
+#   system   a Debian 13 of its own, to be booted, in build/deb/base
 #
 # Environment:
 #   KERNEL   release to use (e.g. 7.3.4+deb13-cloud-amd64); by default the
@@ -21,8 +26,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 suite=trixie
-series=7.3
-flavour=cloud-amd64
+series=${all_series[-1]}
 root=$build/root
 
 # What builds a module against a Debian kernel with Rust.
@@ -51,16 +55,10 @@ check=(shellcheck mandoc groff)
 docs=(python3-sphinx graphviz python3-matplotlib)
 # What builds the kernel's tests of networking, and what these call; 'buildroot.sh upstream' installs it.
 upstream=(libcap-dev libmnl-dev libnuma-dev iptables jq net-tools uuid-runtime)
-
-# Runs apt-get in the root. Services must not be started there, says policy-rc.d;
-# mmdebstrap leaves none, since it removes its own in the end.
-apt() {
-	# shellcheck disable=SC2016 # $@ is expanded by the shell in the root
-	"$top/scripts/in-root.sh" env DEBIAN_FRONTEND=noninteractive sh -c '
-		printf "#!/bin/sh\nexit 101\n" >/usr/sbin/policy-rc.d
-		chmod +x /usr/sbin/policy-rc.d
-		exec apt-get -q -y --no-install-recommends "$@"' apt "$@"
-}
+# What builds the Debian package and checks it; 'buildroot.sh deb' installs it.
+deb=(build-essential debhelper dh-dkms lintian)
+# What a system that is booted has beside Debian's packages of priority important.
+system=(systemd-sysv dbus ifupdown iproute2 iputils-ping man-db ethtool)
 
 need_mmdebstrap() {
 	! command -v mmdebstrap >/dev/null || return 0
@@ -72,22 +70,36 @@ need_mmdebstrap() {
 		sh -c 'apt-get -q update && apt-get -q -y --no-install-recommends install mmdebstrap'
 }
 
+# bootstrap DIRECTORY VARIANT PACKAGES: unpacks a Debian 13.
 bootstrap() {
 	local mode=root
 	[ "$(id -u)" -eq 0 ] || mode=unshare
 	# The backports are added on the mirror that mmdebstrap chose. The kernel's
 	# packages come from there, whatever the main archive has.
 	# shellcheck disable=SC2016 # $1 is expanded by the hook's shell
-	mmdebstrap --mode=$mode --variant=apt --format=directory --include=ca-certificates \
+	mmdebstrap --mode=$mode --variant="$2" --format=directory --include="$3" \
 		--customize-hook='sed -n "s/ '$suite' / '$suite'-backports /p" "$1/etc/apt/sources.list" >"$1/etc/apt/sources.list.d/backports.list"' \
 		--customize-hook='printf "Package: src:linux src:linux-base\nPin: release n='$suite'-backports\nPin-Priority: 900\n" >"$1/etc/apt/preferences.d/kernel"' \
-		$suite "$root.new" &&
-		mv "$root.new" "$root"
+		$suite "$1.new" &&
+		mv "$1.new" "$1"
 }
 
-newest_kernel() {
-	"$top/scripts/in-root.sh" apt-cache search --names-only "^linux-binary-${series//./\\.}\\..*-$flavour\$" |
-		sed -n "s/^linux-binary-\([^ ]*-$flavour\) .*/\1/p" | grep -vE -- '-(rt|dbg)' | sort -V | tail -n 1
+# unpack DESCRIPTION DIRECTORY VARIANT PACKAGES
+unpack() {
+	need_mmdebstrap
+	if [ "$(id -u)" -eq 0 ]; then
+		rm -rf "$2.new"
+	else
+		unshare --map-auto --map-root-user rm -rf "$2.new"
+	fi
+	step "$1" "30 s" "${2##*/}-bootstrap" bootstrap "${@:2}"
+}
+
+# install_kernel RELEASE SERIES [PACKAGE...]
+install_kernel() {
+	apt install "${@:3}" "linux-binary-$1" "linux-modules-$1" "linux-headers-$1" "linux-source-$2"
+	apt clean
+	"$top/scripts/in-root.sh" depmod "$1"
 }
 
 # Says in words when the packages in the root do not belong together.
@@ -108,34 +120,25 @@ verify() {
 }
 
 install_packages() {
-	local release=$1
 	apt update
-	apt install "${toolchain[@]}" "${guest[@]}" "linux-binary-$release" "linux-modules-$release" \
-		"linux-headers-$release" "linux-source-$2"
-	apt clean
-	"$top/scripts/in-root.sh" depmod "$release"
+	install_kernel "$1" "$2" "${toolchain[@]}" "${guest[@]}"
 }
 
 [ "$(uname -m)" = x86_64 ] || die "only x86-64 machines are supported, this one is $(uname -m)"
 mkdir -p "$build"
 if [ ! -d "$root" ]; then
 	rm -f "$release_file" "$build/root-packages" "$build"/root-*-packages
-	need_mmdebstrap
-	if [ "$(id -u)" -eq 0 ]; then
-		rm -rf "$root.new"
-	else
-		unshare --map-auto --map-root-user rm -rf "$root.new"
-	fi
-	step "Unpacking a minimal Debian 13 into build/root" "30 s" root-bootstrap bootstrap
+	unpack "Unpacking a minimal Debian 13 into build/root" "$root" apt ca-certificates
 fi
 
 release=${KERNEL:-$(cat "$release_file" 2>/dev/null || true)}
 if [ -z "$release" ]; then
 	step "Reading the package lists" "5 s" root-update apt update
-	release=$(newest_kernel)
+	release=$(newest_kernel "$series")
 	[ -n "$release" ] || die "the archive has no $series kernel of flavour $flavour; name another one with KERNEL="
 fi
-kernel_series=$(printf '%s' "$release" | grep -oE '^[0-9]+\.[0-9]+') ||
+series_of() { printf '%s' "$1" | grep -oE '^[0-9]+\.[0-9]+'; }
+kernel_series=$(series_of "$release") ||
 	die "KERNEL=$release does not look like a kernel release; an example is 7.3.4+deb13-cloud-amd64"
 
 # Not in the root, whose files a user without root cannot write.
@@ -166,4 +169,19 @@ labs) more labs "the programs of the labs" "${labs[@]}" ;;
 check) more check "what checks scripts and manual" "${check[@]}" ;;
 docs) more docs "what makes the documentation" "${docs[@]}" ;;
 upstream) more upstream "what builds the kernel's tests of networking" "${upstream[@]}" ;;
+deb) more deb "what builds and checks Debian packages" "${deb[@]}" ;;
+kernel)
+	stamp=$build/root-kernel-$(series_of "$2")-packages
+	if [ "$2" != "$release" ] && [ "$(cat "$stamp" 2>/dev/null)" != "$wanted $2" ]; then
+		step "Installing the kernel $2 into build/root" "60 s" kernel-packages \
+			install_kernel "$2" "$(series_of "$2")"
+		printf '%s\n' "$wanted $2" >"$stamp"
+	fi
+	;;
+system)
+	mkdir -p "$build/deb"
+	[ -d "$build/deb/base" ] ||
+		unpack "Unpacking a Debian 13 that can be booted into build/deb/base" "$build/deb/base" \
+			important "ca-certificates,$(IFS=,; printf '%s' "${system[*]}")"
+	;;
 esac

@@ -2,34 +2,67 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The first process of the guest (see guest.sh): prepares the machine, runs the
-# command, reports its exit status to the host and ends the guest.
+# command, reports its exit status to the host and ends the guest. A system with an init of
+# its own calls it again, as a service.
 
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
 # A parameter that the kernel does not know becomes a variable.
 : "${guest_dir:?is not set: scripts/guest.sh boots this}"
 command=$(cat "$guest_dir/command")
 settings=$(cat "$guest_dir/settings")
-
-mount -t proc proc /proc
-mount -t sysfs sysfs /sys
-mount -t devtmpfs devtmpfs /dev 2>/dev/null
-mkdir -p /dev/pts /dev/shm
-mount -t devpts devpts /dev/pts
-for dir in /tmp /run /root /dev/shm; do mount -t tmpfs tmpfs $dir; done
-mount -t debugfs debugfs /sys/kernel/debug
-mount -t tracefs tracefs /sys/kernel/tracing
-mount -t bpf bpf /sys/fs/bpf
-mount -t cgroup2 cgroup2 /sys/fs/cgroup
-ln -s /proc/self/fd /dev/fd
-ln -s /proc/self/fd/0 /dev/stdin
-ln -s /proc/self/fd/1 /dev/stdout
-ln -s /proc/self/fd/2 /dev/stderr
-echo guest >/proc/sys/kernel/hostname
-ip link set lo up
-cd /src || exit 1
-
 eval "$settings"
 export COLUMNS LINES TERM
+
+# boot_system: becomes the init of the system in $SYSTEM. What it writes stays in memory.
+boot_system() {
+	local new=/mnt/root
+	[ "$(date +%s)" -ge "$TIME" ] || date -s "@$TIME"
+	mount -t tmpfs tmpfs /mnt
+	mkdir /mnt/upper /mnt/work $new
+	grep -qw overlay /proc/filesystems || modprobe -d "$SYSTEM" overlay
+	mount -t overlay -o "lowerdir=$SYSTEM,upperdir=/mnt/upper,workdir=/mnt/work" overlay $new
+	mkdir -p $new/src
+	mount --rbind /src $new/src
+	mount -t tmpfs -o mode=755 tmpfs $new/run
+	mkdir -p $new/run/guest $new/run/systemd/system/multi-user.target.wants
+	printf '%s\n' "$command" >$new/run/guest/command
+	printf '%s\n' "$settings" >$new/run/guest/settings
+	cat >$new/run/systemd/system/guest.service <<-END
+		[Unit]
+		Description=The command that scripts/guest.sh was given
+		[Service]
+		Environment=guest_dir=/run/guest
+		ExecStart=/src/scripts/guest-init.sh
+	END
+	ln -s ../guest.service $new/run/systemd/system/multi-user.target.wants/
+	exec switch_root $new /sbin/init
+}
+
+prepare() {
+	local dir
+	mount -t proc proc /proc
+	mount -t sysfs sysfs /sys
+	mount -t devtmpfs devtmpfs /dev 2>/dev/null
+	mkdir -p /dev/pts /dev/shm
+	mount -t devpts devpts /dev/pts
+	for dir in /tmp /run /root /dev/shm; do mount -t tmpfs tmpfs $dir; done
+	mount -t debugfs debugfs /sys/kernel/debug
+	mount -t tracefs tracefs /sys/kernel/tracing
+	mount -t bpf bpf /sys/fs/bpf
+	mount -t cgroup2 cgroup2 /sys/fs/cgroup
+	ln -s /proc/self/fd /dev/fd
+	ln -s /proc/self/fd/0 /dev/stdin
+	ln -s /proc/self/fd/1 /dev/stdout
+	ln -s /proc/self/fd/2 /dev/stderr
+	echo guest >/proc/sys/kernel/hostname
+	ip link set lo up
+}
+
+if [ $$ -eq 1 ]; then
+	prepare
+	[ -z "$SYSTEM" ] || boot_system
+fi
+cd /src || exit 1
 exec </dev/hvc0 >/dev/hvc0 2>&1
 
 # finish STATUS: reports to the host and ends the guest.

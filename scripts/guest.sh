@@ -5,10 +5,12 @@
 # command's exit status. The guest's root is the build root, read-only, with
 # the project at /src; /tmp, /run and /root are empty and writable.
 #
-#   scripts/guest.sh [-k KERNEL] [-n NAME] [-t SECONDS] [-c CPUS] [-m MIB] [-a PARAMETERS]
-#                    [-q OPTIONS] [-d] [-i] COMMAND...
+#   scripts/guest.sh [-k KERNEL] [-r SYSTEM] [-n NAME] [-t SECONDS] [-c CPUS] [-m MIB]
+#                    [-a PARAMETERS] [-q OPTIONS] [-d] [-i] COMMAND...
 #
-#   -k KERNEL    stock (the default) or debug
+#   -k KERNEL    stock (the default), debug, or the release of one that is in the root
+#   -r SYSTEM    boots the system in this folder in build/ instead, with its own init, which
+#                runs the command as a service; what is written there is lost at the end
 #   -n NAME      the kernel's log goes to build/logs/guest-NAME.log (guest)
 #   -t SECONDS   time limit (300); 0 for none
 #   -c CPUS      virtual CPUs (2)
@@ -34,10 +36,11 @@ set -euo pipefail
 bad_log=$top/selftests/bad-log
 
 kernel=stock name=guest limit=300 cpus=2 memory=1024 interactive=''
-parameters='' qemu_options='' deterministic=''
-while getopts k:n:t:c:m:a:q:di option; do
+parameters='' qemu_options='' deterministic='' system=''
+while getopts k:r:n:t:c:m:a:q:di option; do
 	case $option in
 	k) kernel=$OPTARG ;;
+	r) system=$(realpath "$OPTARG") ;;
 	n) name=$OPTARG ;;
 	t) limit=$OPTARG ;;
 	c) cpus=$OPTARG ;;
@@ -46,7 +49,7 @@ while getopts k:n:t:c:m:a:q:di option; do
 	q) qemu_options=$OPTARG ;;
 	d) deterministic=1 cpus=1 ACCEL=tcg ;;
 	i) interactive=1 ;;
-	*) die "usage: scripts/guest.sh [-k stock|debug] [-n NAME] [-t SECONDS] [-c CPUS] [-m MIB] [-a PARAMETERS] [-q OPTIONS] [-d] [-i] COMMAND..." ;;
+	*) die "usage: scripts/guest.sh [-k stock|debug|RELEASE] [-r SYSTEM] [-n NAME] [-t SECONDS] [-c CPUS] [-m MIB] [-a PARAMETERS] [-q OPTIONS] [-d] [-i] COMMAND..." ;;
 	esac
 done
 shift $((OPTIND - 1))
@@ -59,8 +62,13 @@ debug)
 	parameters="kasan_multi_shot $parameters"
 	[ -f "$image" ] || die "there is no debug kernel yet: run 'make modules-debug' first"
 	;;
-*) die "guest.sh: the kernel is called stock or debug, not '$kernel'" ;;
+*)
+	image=$system/usr/lib/modules/$kernel/vmlinuz
+	[ -f "$image" ] || die "guest.sh: ${system:-the build root} has no kernel '$kernel': say stock, debug or a release that is there"
+	;;
 esac
+# Or the terminal would be asked for a login.
+[ -z "$system" ] || parameters="systemd.getty_auto=no $parameters"
 dir=$(mktemp -d /tmp/guest.XXXXXX)
 mkdir -p "$logs"
 
@@ -72,8 +80,9 @@ boot() {
 	[ "$accel" = kvm ] || { accel=tcg,thread=multi cpu=max,la57=off; }
 	[ -z "$deterministic" ] || { accel=tcg clock=(-icount "shift=0,sleep=off"); }
 	printf '%q ' "$@" >"$dir/command"
-	printf 'COLUMNS=%q LINES=%q TERM=%q INTERACTIVE=%q KERNEL=%q\n' "${COLUMNS:-80}" \
-		"${LINES:-24}" "${TERM:-dumb}" "$interactive" "$kernel" >"$dir/settings"
+	printf 'COLUMNS=%q LINES=%q TERM=%q INTERACTIVE=%q KERNEL=%q SYSTEM=%q TIME=%q\n' \
+		"${COLUMNS:-80}" "${LINES:-24}" "${TERM:-dumb}" "$interactive" "$kernel" \
+		"$system" "$(date +%s)" >"$dir/settings"
 	: >"$dir/status"
 	rm -f "$dir/fs.sock"
 	/usr/libexec/virtiofsd --shared-dir / --socket-path "$dir/fs.sock" --sandbox none \
@@ -111,7 +120,7 @@ accelerator() {
 		accel=tcg
 		if [ -w /dev/kvm ]; then
 			say "Trying whether KVM works here (up to 20 s, once)"
-			interactive='' kernel=stock boot kvm 20 "$logs/kvm-trial.log" true </dev/null >"$logs/kvm-trial-qemu.log" 2>&1
+			interactive='' kernel=stock system='' boot kvm 20 "$logs/kvm-trial.log" true </dev/null >"$logs/kvm-trial-qemu.log" 2>&1
 			[ "$(cat "$dir/status")" != 0 ] || accel=kvm
 		fi
 		echo $accel >"$known"

@@ -5,13 +5,17 @@
 #
 #   scripts/in-root.sh COMMAND [ARGUMENT...]
 #
+# Environment:
+#   ROOT     another system to run it in, a folder
+#
 # The command gets a mount and a process namespace of its own: nothing stays
 # mounted and no process (QEMU, virtiofsd) survives it, however it ends.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
+root=${ROOT:-$build/root}
 if [ "${1:-}" != --inside ]; then
-	[ -d "$build/root/usr" ] || die "there is no build root yet: run 'make root' first"
+	[ -d "$root/usr" ] || die "there is no system in ${root#"$top"/} yet: run 'make root' first"
 	[ $# -gt 0 ] || die "usage: scripts/in-root.sh COMMAND [ARGUMENT...]"
 	userns=()
 	[ "$(id -u)" -eq 0 ] || userns=(--map-auto --map-root-user)
@@ -19,7 +23,6 @@ if [ "${1:-}" != --inside ]; then
 fi
 
 shift
-root=$build/root
 mkdir -p "$root/src"
 mount --bind "$top" "$root/src"
 mount --rbind /dev "$root/dev"

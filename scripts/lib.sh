@@ -50,6 +50,30 @@ step() {
 	printf '    done in %d s\n' $((SECONDS - started))
 }
 
+# apt ARGUMENT...: apt-get in the root (see in-root.sh). Services must not be started there,
+# says policy-rc.d, which a system that is booted must not have.
+apt() {
+	# shellcheck disable=SC2016 # $@ is expanded by the shell in the root
+	"$top/scripts/in-root.sh" env DEBIAN_FRONTEND=noninteractive sh -c '
+		printf "#!/bin/sh\nexit 101\n" >/usr/sbin/policy-rc.d
+		chmod +x /usr/sbin/policy-rc.d
+		apt-get -q -y --no-install-recommends "$@"
+		status=$?
+		rm /usr/sbin/policy-rc.d
+		exit $status' apt "$@"
+}
+
+# The series of kernels that the sources are for, the default one last.
+# shellcheck disable=SC2034 # for the scripts that source this file
+all_series=(7.2 7.3)
+flavour=cloud-amd64
+
+# newest_kernel SERIES: the release of it that the archive has.
+newest_kernel() {
+	"$top/scripts/in-root.sh" apt-cache search --names-only "^linux-binary-${1//./\\.}\\..*-$flavour\$" |
+		sed -n "s/^linux-binary-\([^ ]*-$flavour\) .*/\1/p" | grep -vE -- '-(rt|dbg)' | sort -V | tail -n 1
+}
+
 # Holds the release of the kernel that the build root is for, as uname -r prints it.
 # shellcheck disable=SC2034 # for the scripts that source this file
 release_file=$build/kernel-release
