@@ -65,6 +65,10 @@ endif
 test-signing: modules ## Sign the module, and load it in a guest that insists on signatures (30 s)
 	@$(in_root) scripts/test-signing.sh
 
+.PHONY: test-kernels
+test-kernels: kernel ## Build the module for kernels of both series, and run selftests on each (TESTS=)
+	@TESTS="$(TESTS)" scripts/test-kernels.sh
+
 .PHONY: run
 run: modules ## Boot the stock kernel in QEMU, load the module and send traffic over rlo0
 	@scripts/guest.sh -n run -t 120 scripts/demo.sh
