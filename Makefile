@@ -69,6 +69,11 @@ test-signing: modules ## Sign the module, and load it in a guest that insists on
 test-kernels: kernel ## Build the module for kernels of both series, and run selftests on each (TESTS=)
 	@TESTS="$(TESTS)" scripts/test-kernels.sh
 
+.PHONY: deb
+deb: root ## Build the Debian package, with DKMS, in build/deb
+	@scripts/buildroot.sh deb
+	@$(in_root) scripts/deb.sh
+
 .PHONY: run
 run: modules ## Boot the stock kernel in QEMU, load the module and send traffic over rlo0
 	@scripts/guest.sh -n run -t 120 scripts/demo.sh
@@ -191,7 +196,8 @@ tools-packages: root
 check-packages: root
 	@scripts/buildroot.sh check
 
-shell_scripts := .ci/run $(wildcard scripts/*.sh selftests/*.sh selftests/upstream/*.sh labs/*.sh labs/*/*.sh)
+shell_scripts := .ci/run $(wildcard scripts/*.sh selftests/*.sh selftests/upstream/*.sh labs/*.sh labs/*/*.sh) \
+	debian/dkms-prepare debian/kernel-postrm debian/rust-loopback-dkms.postrm
 
 .PHONY: check
 check: kernel check-tools check-packages ## Check lints (clippy), format (rustfmt), scripts (shellcheck), style (checkpatch), rlo(4) and unsafe.rst
@@ -259,7 +265,7 @@ modules-debug modules-uml modules-native: modules-%:
 
 .PHONY: clean
 clean: ## Remove what was built, keep the build root and the kernel tree
-	rm -rf build/module* build/clippy build/doc build/htmldocs build/labs build/logs \
+	rm -rf build/module* build/clippy build/deb/rust-loopback* build/doc build/htmldocs build/labs build/logs \
 		build/selftests build/signing build/stress build/upstream build/xskxceiver \
 		build/cargo/target build/rlo-xsk build/xsk_echo
 
