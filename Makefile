@@ -74,6 +74,10 @@ deb: root ## Build the Debian package, with DKMS, in build/deb
 	@scripts/buildroot.sh deb
 	@$(in_root) scripts/deb.sh
 
+.PHONY: test-deb
+test-deb: deb kernel ## Install the package in a Debian 13, boot it, upgrade its kernel, remove it (15 min)
+	@scripts/test-deb.sh
+
 .PHONY: run
 run: modules ## Boot the stock kernel in QEMU, load the module and send traffic over rlo0
 	@scripts/guest.sh -n run -t 120 scripts/demo.sh
