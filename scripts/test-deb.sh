@@ -68,14 +68,13 @@ main() {
 	log=$logs/test-deb.log status=0
 	mkdir -p "$logs"
 	: >"$log"
-	old=$(newest_kernel "$earlier")
-	new=$(newest_kernel "$later")
+	"$top/scripts/buildroot.sh" system
+	step "Copying it, and reading the package lists" "10 s" deb-fresh fresh
+	old=$(ROOT=$system newest_kernel "$earlier")
+	new=$(ROOT=$system newest_kernel "$later")
 	if [ -z "$old" ] || [ -z "$new" ]; then
 		die "the archive has no kernel of $earlier or of $later"
 	fi
-
-	"$top/scripts/buildroot.sh" system
-	step "Copying it, and reading the package lists" "10 s" deb-fresh fresh
 	step "Installing the kernel $old" "60 s" deb-kernel kernel "$old" "$earlier"
 	step "Installing the package, DKMS compiles the module" "3 min" deb-install \
 		apt_system install "./$package"
