@@ -46,6 +46,9 @@ is "a multicast address is refused, as by dummy" \
 	"2 Error: The hardware address cannot be a multicast address. (2)" \
 	"$(ip -n "$ns" link add dummy1 address 01:00:00:00:00:01 type dummy 2>/dev/null; echo "$?" \
 		"$(sentence ip -n "$ns" link add sink1 address 01:00:00:00:00:01 type rsink)")"
+is "ethtool -S: what each queue has carried, and nothing of XDP" \
+	"rx_queue_0_packets rx_queue_0_bytes tx_queue_0_packets tx_queue_0_bytes" \
+	"$(in_ns ethtool -S sink0 | awk '/queue/ { sub(":", "", $1); print $1 }' | xargs)"
 is "the names of private flags, which it has not" "Operation not supported" "$(in_ns python3 -c '
 import array, fcntl, os, socket, struct
 SIOCETHTOOL, ETHTOOL_GSTRINGS, ETH_SS_PRIV_FLAGS = 0x8946, 0x1B, 2

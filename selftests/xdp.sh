@@ -76,6 +76,8 @@ limits() {
 	ok "it is detached" detach
 	is "checksums and segmentation are left to the device again" "on on on" "$(offloads)"
 	ok "and any MTU is allowed" ip -n "$ns" link set rlo0 mtu 100000
+	is "at which a program with frags is refused, too" \
+		"Error: The MTU is too large for XDP. (2)" "$(sentence attach pass_frags)"
 	ok "the MTU of a page" ip -n "$ns" link set rlo0 mtu 3502
 	ok "allows a program without frags" attach pass
 	is "then a larger MTU is refused" "Error: mtu greater than device maximum. (2)" \
@@ -108,6 +110,7 @@ actions() {
 	ip -n "$ns" link set veth1 xdpdrv pinned "$pins/forward_to"
 	number "$(ip netns exec "$ns" cat /sys/class/net/rlo0/ifindex)"
 	set_map forward 0 "${number[@]}"
+	is "frames, no program: what arrives" "$all" "$(deliver frames $count $size)"
 	for frags in "" _frags; do
 		set_map "cpus$frags" 0 0 2 0 0 0 0 0 0
 	done
@@ -152,6 +155,11 @@ loops() {
 	set_map devices 0 "${number[@]}"
 	action stack to_device "$all" xdp_redirect
 	action stack tx "$all" xdp_tx
+	# lo takes no frames.
+	number 1
+	set_map devices 0 "${number[@]}"
+	action stack to_device "$none" xdp_redirect_err
+	action frames to_device "$none" xdp_redirect_err
 }
 
 large() {
@@ -322,6 +330,10 @@ queues() {
 	is "pairs of queues, XDP_TX: what arrives" "$all" "$(deliver stack $count $size)"
 	is "the program has seen it" $((3 * count)) "$(seen packets)"
 	is "it was counted as sent and received" yes "$(same_both_ways)"
+	detach
+	ok "generic XDP" ip -n "$ns" link set rlo0 xdpgeneric pinned $pins/pass
+	is "fewer queues are refused meanwhile" "netlink error: Device or resource busy (1)" \
+		"$(sentence ip netns exec "$ns" ethtool -L rlo0 rx 2 tx 2)"
 }
 
 prepare

@@ -209,6 +209,12 @@ actions() {
 }
 device_got() { [ "$(counter "$far" veth0 rx_packets)" -ge "$1" ]; }
 
+# defer TIMES NANOSECONDS: leaves the polling to processes that do it themselves.
+defer() {
+	ip netns exec "$ns" sh -c "cd /sys/class/net/rlo0 && echo $1 >napi_defer_hard_irqs &&
+		echo $2 >gro_flush_timeout"
+}
+
 # Two processes, and every packet.
 exchange() {
 	local before slow
@@ -229,6 +235,17 @@ exchange() {
 	# And one that says that it was the last.
 	is "the device counts as many" $((packets + 1)) $(($(stat xsk_packets) - before))
 
+	defer 2 200000
+	recv --verify full --busy-poll
+	eventually works "$receiver"
+	send --verify full --busy-poll --count $((packets / 10))
+	ended "$sender"
+	ended "$receiver"
+	is "both poll in their system calls: all arrive, in order and intact" \
+		"received $((packets / 10)), lost 0, duplicated 0, reordered 0, corrupt 0, ok true" \
+		"$(found $pins.recv received lost duplicated reordered corrupt ok)"
+	defer 0 0
+
 	attach all_to_socket
 	start
 	ask open a 0 >/dev/null
@@ -238,6 +255,10 @@ exchange() {
 		"$slow sent, $slow back, $slow arrived, 0 wrong" "$(ask slow a b "$slow" "$seed")"
 	is "a slow receiver: the sender was held back" yes \
 		"$([ "$(stat xsk_stalls)" -gt "$before" ] && echo yes)"
+	ask close b >/dev/null
+	ask open b 1 aligned,no-wakeup 16 >/dev/null
+	is "one that does not say when it has frames again: all arrive" \
+		"$slow sent, $slow back, $slow arrived, 0 wrong" "$(ask slow a b "$slow" "$seed")"
 	ask close b >/dev/null
 	ask open b 1 aligned 16 >/dev/null
 	is "a receiver that pauses and then takes a little gets all" "32 back, 32 arrived" \
@@ -475,6 +496,14 @@ hostile() {
 	is "a packet of two frames, of which one is offered twice" "19 back, 0 invalid: whole next" \
 		"$(ask fragments a b 18)"
 	ask close a b >/dev/null
+	attach to_socket
+	pair sg
+	before=$(stat xdp_errors)
+	is "one of two frames, and a program without xdp.frags" "19 back, 0 invalid: next" \
+		"$(ask fragments a b 18)"
+	is "it is counted" 1 $(($(stat xdp_errors) - before))
+	ask close a b >/dev/null
+	attach all_to_socket
 	pair aligned
 	look
 	is "a packet of several frames fits into one" "5 back, 0 invalid: whole next" \
@@ -488,6 +517,13 @@ hostile() {
 	is "it is counted" 1 $(($(stat xsk_too_long) - before))
 	ask close c >/dev/null
 	works_still "a packet without an end"
+	# Beside a socket that copies there are no frames.
+	pair aligned aligned,copy
+	ask open c 0 a >/dev/null
+	before=$(stat xdp_errors)
+	is "a packet without an end for a queue without frames" "1 back" "$(ask unfinished c)"
+	is "it is counted as an error" 1 $(($(stat xdp_errors) - before))
+	ask close c a b >/dev/null
 
 	for ring in tx completion fill rx; do
 		pair aligned
@@ -512,6 +548,7 @@ hostile() {
 
 # What a sender asks for in front of its packets: the UDP checksum, and the time.
 requests() {
+	local before
 	attach all_to_socket
 	start
 	pair metadata
@@ -533,6 +570,24 @@ requests() {
 	ip -n "$ns" link set rlo0 mtu 9000
 	is "requests: into several frames" "checksum right, time right, 0 to the stack" \
 		"$(ask request a b 8001 3)"
+	attach pass_frags
+	is "requests: into several frames, and to the stack" \
+		"checksum elsewhere, time right, 1 to the stack" "$(ask request a none 8001 3 34 1)"
+	# A map takes one frame.
+	number "$(ip netns exec "$ns" cat /sys/class/net/rlo0/ifindex)"
+	set_map devices_frags 0 "${number[@]}"
+	attach to_device_frags
+	look
+	is "requests: into several frames, and to a device" \
+		"checksum elsewhere, time right, 0 to the stack" "$(ask request a none 8001 3)"
+	is "it is counted" 1 "$(changed | grep -c rx1_xdp_redirect_err=1)"
+	ask close b >/dev/null
+	ask open b 1 metadata,sg,empty >/dev/null
+	ask offer b 4096 >/dev/null
+	before=$(stat xsk_dropped)
+	ask request a none 8001 3 >/dev/null
+	is "requests: into several frames, of which there is one: dropped and counted" 1 \
+		$(($(stat xsk_dropped) - before))
 	ip -n "$ns" link set rlo0 mtu 3498
 	ask close a b >/dev/null
 	quit
@@ -551,7 +606,23 @@ beside() {
 	is "generic XDP: counters" "rx1_packets=100 rx1_bytes=$bytes tx0_packets=100 tx0_bytes=$bytes \
 rx1_xsk_packets=100 rx1_xsk_bytes=$bytes" "$(changed)"
 	ip -n "$ns" link set rlo0 xdpgeneric off
-	ask close b >/dev/null
+	attach meta
+	is "metadata: packets go to the stack" "100 back, 100 to the stack, 0 to the socket" \
+		"$(ask send a 100 64,1500 100)"
+	# lo takes no frames.
+	number 1
+	set_map devices 0 "${number[@]}"
+	attach to_device
+	look
+	is "to a device that takes none" "100 back, 0 to the stack, 0 to the socket" \
+		"$(ask send a 100 64,1500)"
+	is "it is counted" 1 "$(changed | grep -c rx1_xdp_redirect_err=100)"
+	ask close a b >/dev/null
+	detach
+	ok "a queue that only sends" eventually in_ns ethtool -L rlo0 rx 1 tx 2
+	is "has no frames" "error: Invalid argument" "$(ask open b 1)"
+	ok "a queue that receives, too" in_ns ethtool -L rlo0 rx 2 tx 2
+	is "a socket is bound" "bound" "$(ask open a 0)"
 
 	attach to_socket
 	is "a socket that copies beside one that does not" "bound" "$(ask open b 1 copy)"
