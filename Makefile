@@ -134,6 +134,17 @@ kunit: modules-uml ## Run the KUnit suites on User-mode Linux
 kunit-debug: modules-debug ## Run the KUnit suites on the debug kernel in QEMU
 	@scripts/kunit.sh debug
 
+# All of it is run, and the report made, also when a test fails.
+.PHONY: coverage
+coverage: modules-debug tools $(test_programs) ## Report which lines all suites reach, and which not with the reason, in build/coverage/ (50 min; RENEW=1)
+	@$(in_root) scripts/xskxceiver.sh
+	$(step) "Building the modules with counters" "30 s" module-coverage-build \
+		$(call build_for,debug,coverage/module) COVERAGE=y modules
+	@status=0; scripts/kunit.sh coverage || status=1; scripts/selftests.sh coverage || status=1; \
+		$(in_root) $(python) tools/coverage/report.py $(if $(RENEW),--renew) \
+			build/logs/kunit-coverage.log build/logs/coverage.log build/logs/coverage-2.log && \
+		exit $$status
+
 .PHONY: bench
 bench: modules tools build/bench/batch $(if $(QUICK),,modules-native) ## Measure beside lo, with a report in build/bench/ (25 min; QUICK=1: 3 min)
 	@$(bench) run $(if $(QUICK),--quick) $(addprefix --part ,$(PART))
@@ -200,8 +211,8 @@ tools-packages: root
 check-packages: root
 	@scripts/buildroot.sh check
 
-shell_scripts := .ci/run $(wildcard scripts/*.sh selftests/*.sh selftests/upstream/*.sh labs/*.sh labs/*/*.sh) \
-	debian/dkms-prepare debian/kernel-postrm debian/rust-loopback-dkms.postrm
+shell_scripts := .ci/run $(wildcard scripts/*.sh selftests/*.sh selftests/upstream/*.sh labs/*.sh labs/*/*.sh \
+	tools/coverage/*.sh) debian/dkms-prepare debian/kernel-postrm debian/rust-loopback-dkms.postrm
 
 .PHONY: check
 check: kernel check-tools check-packages ## Check lints (clippy), format (rustfmt), scripts (shellcheck), style (checkpatch), rlo(4) and unsafe.rst
@@ -269,7 +280,7 @@ modules-debug modules-uml modules-native: modules-%:
 
 .PHONY: clean
 clean: ## Remove what was built, keep the build root and the kernel tree
-	rm -rf build/module* build/clippy build/deb/rust-loopback* build/doc build/htmldocs build/labs build/logs \
+	rm -rf build/module* build/clippy build/coverage build/deb/rust-loopback* build/doc build/htmldocs build/labs build/logs \
 		build/selftests build/signing build/stress build/upstream build/xskxceiver \
 		build/cargo/target build/rlo-xsk build/xsk_echo
 

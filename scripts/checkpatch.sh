@@ -42,10 +42,10 @@ check() {
 
 cd "$top"
 shopt -s globstar
-check "" netdev/**/*.[ch] samples/xsk_echo.c selftests/upstream/*.c tools/bench/*.c
+check "" netdev/**/*.[ch] samples/xsk_echo.c selftests/upstream/*.c tools/{bench,coverage}/*.c
 check "" rust_loopback.rs {netdev,rust_loopback,samples}/**/*.rs tools/rlo-xsk/{build.rs,src/**/*.rs}
 check "$bpf" {selftests,samples}/*.bpf.c
 check "$rodata" tools/rlo-xsk/bpf/*.c
-check "$scripts" .ci/run {scripts,selftests}/*.sh debian/{dkms-prepare,kernel-postrm,*.postrm} selftests/upstream/*.sh labs/**/*.sh
-check "" {Documentation,scripts,selftests,selftests/upstream}/*.py tools/bench/*.py labs/**/*.py
+check "$scripts" .ci/run {scripts,selftests,tools/coverage}/*.sh debian/{dkms-prepare,kernel-postrm,*.postrm} selftests/upstream/*.sh labs/**/*.sh
+check "" {Documentation,scripts,selftests,selftests/upstream}/*.py tools/{bench,coverage}/*.py labs/**/*.py
 [ -z "$failed" ] || die "checkpatch.pl has found something; its types are explained in the kernel's Documentation/dev-tools/checkpatch.rst"

@@ -6,6 +6,7 @@
 #
 #   scripts/kunit.sh uml     on User-mode Linux, in seconds
 #   scripts/kunit.sh debug   in a guest with the debug kernel
+#   scripts/kunit.sh coverage   there, with the module that counts what runs
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -27,7 +28,14 @@ debug)
 	say "Running the KUnit suites on the debug kernel (about 1 min; log: ${log#"$top"/})"
 	"$top/scripts/guest.sh" -k debug -n kunit -a "$suites" "${load[@]}" >"$log" 2>&1 || status=$?
 	;;
-*) die "usage: scripts/kunit.sh uml|debug" ;;
+coverage)
+	say "Running the KUnit suites with counters on the debug kernel (about 1 min; log: ${log#"$top"/})"
+	kernel=debug
+	"$top/scripts/guest.sh" -k debug -n kunit-coverage -a "$suites kmemleak=off" \
+		tools/coverage/guest.sh scripts/kunit-load.sh build/coverage/module/rust_loopback.ko \
+		>"$log" 2>&1 || status=$?
+	;;
+*) die "usage: scripts/kunit.sh uml|debug|coverage" ;;
 esac
 
 if [ $status -ne 0 ] || grep -qE -f "$top/selftests/bad-log" "$log"; then

@@ -7,6 +7,8 @@
 #   scripts/selftests.sh [stock|debug]   on this kernel (stock)
 #   scripts/selftests.sh xskxceiver      the kernel's AF_XDP test suite, on the stock kernel,
 #                                        in the modes of XSK_MODES (all)
+#   scripts/selftests.sh coverage        all that the debug kernel can run, those two and the
+#                                        stress tests, with the module that counts what runs
 #   scripts/selftests.sh total           the last counts of all three, added up
 #
 # Most of a test is one process after another: there are two guests at a time. On
@@ -23,9 +25,10 @@ kmemleak="load.sh netns.sh errors.sh many.sh sample.sh localhost.sh"
 # Those of the second guest, so that both have as much to do: on the debug kernel after
 # those under kmemleak, and on the stock kernel.
 after_kmemleak="features.sh link.sh tools.sh xsk.sh"
-# A short version of 'make stress', on the debug kernel: 45 s for each of the four. That kernel has
-# no tunnels.
+# A short version of 'make stress', on the debug kernel: so many seconds for each of the four. That
+# kernel has no tunnels.
 stress="faults.sh races.sh hostile.sh overload.sh"
+stress_seconds=45
 second="documented.sh features.sh sockets.sh offload.sh link.sh tools.sh sample.sh xdp.sh"
 # Not on the debug kernel: what the pages show is the stock kernel's, and twelve daemons with timers
 # of seconds are many times slower there. What they ask of a device the other tests do, too.
@@ -38,11 +41,12 @@ without() { grep -vxF "$(tr ' ' '\n' <<<"$1")" <<<"$tests" | xargs; }
 run() {
 	local status=0
 	"$top/scripts/guest.sh" -k "$kernel" -n "$1" -t "$2" -a "$3" \
-		env KSFT_MACHINE_SLOW="$slow" XSK_MODES="${XSK_MODES:-}" STRESS_SECONDS=45 \
-		STRESS_SEED="${SEED:-}" OVERLOAD="flood circles" make -C selftests run_tests \
+		"${around[@]}" env KSFT_MACHINE_SLOW="$slow" XSK_MODES="${XSK_MODES:-}" \
+		STRESS_SECONDS="$stress_seconds" STRESS_SEED="${SEED:-}" OVERLOAD="flood circles" \
+		make -C selftests run_tests \
 		TEST_PROGS="$4" kselftest_override_timeout="$limit" 2>&1 |
 		tee "$logs/$1.log" |
-		grep --line-buffered -vE '^# (ok|TAP|1\.\.|overriding|Warning: IPv6 bind)|^make|^# # Totals' ||
+		grep --line-buffered -vE '^# (ok|TAP|1\.\.|overriding|Warning: IPv6 bind)|^make|^# # Totals|^@' ||
 		status=$?
 	return $status
 }
@@ -65,6 +69,8 @@ second_of_debug() {
 }
 
 status=0
+# A command that runs the tests.
+around=()
 case $what in
 stock)
 	log=("$logs/selftests.log" "$logs/selftests-2.log")
@@ -98,13 +104,29 @@ xskxceiver)
 	say "Running the kernel's AF_XDP test suite (about 1 min a mode; log: ${log[0]#"$top"/})"
 	run xskxceiver 1500 "" "$tests" || status=$?
 	;;
+coverage)
+	tests=$(tr ' ' '\n' <<<"$(without "$stock_only") $stress xskxceiver.sh")
+	log=("$logs/coverage.log" "$logs/coverage-2.log")
+	kernel=debug
+	slow=yes
+	limit=3600
+	stress_seconds=200
+	# Chance is to run the same lines each time.
+	SEED=${SEED:-1}
+	around=(tools/coverage/guest.sh env MODULES=coverage/module XSK_SEED="$SEED")
+	second="offload.sh sockets.sh xdp.sh xsk.sh xskxceiver.sh"
+	say "Running the suites with counters on the debug kernel (about 40 min; logs: ${log[*]#"$top"/})"
+	beside run coverage-2 5400 kmemleak=off "$second"
+	run coverage 5400 kmemleak=off "$(without "$second")" || status=$?
+	wait $pid || status=$?
+	;;
 total)
 	awk '{ passed += $1; failed += $3; skipped += $5 }
 		END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }' \
 		"$logs"/selftests-{stock,xskxceiver,debug}.summary
 	exit 0
 	;;
-*) die "usage: scripts/selftests.sh [stock|debug|xskxceiver|total]" ;;
+*) die "usage: scripts/selftests.sh [stock|debug|xskxceiver|coverage|total]" ;;
 esac
 
 count() { cat "${log[@]}" | grep -cE "$1" || true; }

@@ -11,10 +11,10 @@
 # shellcheck source=/dev/null # of the kernel, and checked there
 . "$KSELFTEST/net/lib.sh"
 
-# The module that was built for the running kernel; if there is none, the
-# installed one.
+# The module that was built for the running kernel, or that in the folder MODULES
+# of build/; if there is none, the installed one.
 module=
-for candidate in "$PWD"/../build/module*/rust_loopback.ko; do
+for candidate in "$PWD"/../build/${MODULES:-module*}/rust_loopback.ko; do
 	[ "$(modinfo -F vermagic "$candidate" 2>/dev/null | cut -d ' ' -f 1)" != "$(uname -r)" ] ||
 		module=$candidate
 done
