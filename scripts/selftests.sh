@@ -11,9 +11,10 @@
 #                                        stress tests, with the module that counts what runs
 #   scripts/selftests.sh total           the last counts of all three, added up
 #
-# Most of a test is one process after another: there are two guests at a time. On
-# the debug kernel, which is many times slower, kmemleak, which doubles the time,
-# watches over the tests that make and remove devices, addresses and namespaces, and over stress.
+# Most of a test is one process after another, which waits: there are two guests at a time, and
+# three where stress is one of them. On the debug kernel, which is many times slower, kmemleak,
+# which doubles the time, watches over the tests that make and remove devices, addresses and
+# namespaces, and over stress.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -51,14 +52,24 @@ run() {
 	return $status
 }
 
-# beside COMMAND...: in a process group of its own, pid, which ends with this script.
+# beside COMMAND...: in a process group of its own, which ends with this script. the_others waits
+# for all of them.
+pids=()
 beside() {
 	set -m
-	"$@" &
-	pid=$!
+	"$@" </dev/null &
+	pids+=($!)
 	set +m
-	trap 'kill -TERM -- "-$pid" 2>/dev/null || true' EXIT
-	trap 'exit 130' INT TERM HUP
+}
+end() {
+	local pid
+	for pid in "${pids[@]}"; do kill -TERM -- "-$pid" 2>/dev/null || true; done
+}
+trap end EXIT
+trap 'exit 130' INT TERM HUP
+the_others() {
+	local pid
+	for pid in "${pids[@]}"; do wait "$pid" || status=$?; done
 }
 
 second_of_debug() {
@@ -79,7 +90,7 @@ stock)
 	say "Running the selftests on the stock kernel (about 12 min; logs: ${log[*]#"$top"/})"
 	beside run selftests-2 3000 "" "$second"
 	run selftests 3000 "" "$(without "$second")" || status=$?
-	wait $pid || status=$?
+	the_others
 	;;
 debug)
 	tests=$(without "$stock_only" | tr ' ' '\n')
@@ -90,9 +101,9 @@ debug)
 	limit=1800
 	say "Running the selftests on the debug kernel (about 30 min; logs: ${log[*]#"$top"/})"
 	beside second_of_debug
+	beside run selftests-stress 4500 "" "$stress"
 	run selftests-debug 4500 kmemleak=off "$(without "$kmemleak $after_kmemleak")" || status=$?
-	run selftests-stress 3000 "" "$stress" || status=$?
-	wait $pid || status=$?
+	the_others
 	tests+=$'\n'$(tr ' ' '\n' <<<"$stress")
 	;;
 xskxceiver)
@@ -118,7 +129,7 @@ coverage)
 	say "Running the suites with counters on the debug kernel (about 40 min; logs: ${log[*]#"$top"/})"
 	beside run coverage-2 5400 kmemleak=off "$second"
 	run coverage 5400 kmemleak=off "$(without "$second")" || status=$?
-	wait $pid || status=$?
+	the_others
 	;;
 total)
 	awk '{ passed += $1; failed += $3; skipped += $5 }
