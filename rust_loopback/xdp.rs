@@ -191,6 +191,10 @@ fn forward(
                 bytes += len;
             } else if arrived == 0 && buffers.stuck_for(PATIENCE) {
                 context.count(Counter::XskDropped, 1);
+                tx.advance(count);
+                done += 1;
+                // The frames that it has not filled are free again, for the next one.
+                break;
             } else if told {
                 stalled = true;
                 break;

@@ -496,6 +496,13 @@ hostile() {
 	is "a packet of two frames, of which one is offered twice" "19 back, 0 invalid: whole next" \
 		"$(ask fragments a b 18)"
 	ask close a b >/dev/null
+	pair sg sg,empty
+	ask offer b 4096 >/dev/null
+	before=$(stat xsk_dropped)
+	is "one of two frames, of which there is one: the next packet has it" "19 back, 0 invalid: next" \
+		"$(ask fragments a b 18)"
+	is "it is counted" 1 $(($(stat xsk_dropped) - before))
+	ask close a b >/dev/null
 	attach to_socket
 	pair sg
 	before=$(stat xdp_errors)
