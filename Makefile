@@ -178,8 +178,8 @@ ROUTER ?= frr
 lab-router: modules labs-packages ## Run three routers with loopbacks in QEMU, cut and restore links (2 min; ROUTER=bird)
 	@RENEW="$(RENEW)" scripts/lab.sh router-$(ROUTER) "2 min" labs/router/$(ROUTER).txt \
 		$(python) labs/router/lab.py $(ROUTER)
-lab-services: modules labs-packages ## Show nginx, PostgreSQL and Redis, each on a loopback of its own (6 min)
-	@RENEW="$(RENEW)" scripts/lab.sh services "6 min" labs/services/transcript.txt \
+lab-services: modules labs-packages ## Show nginx, PostgreSQL and Redis, each on a loopback of its own (2 min)
+	@RENEW="$(RENEW)" scripts/lab.sh services "2 min" labs/services/transcript.txt \
 		labs/services/lab.sh
 lab-wan: modules labs-packages ## Show a WAN between two local programs: asked and measured (3 min)
 	@RENEW="$(RENEW)" scripts/lab.sh wan "3 min" labs/wan/transcript.txt labs/wan/lab.sh
