@@ -215,6 +215,16 @@ defer() {
 		echo $2 >gro_flush_timeout"
 }
 
+# two_frames WHY COUNTER: a packet of two frames is dropped and counted, and the next one arrives.
+two_frames() {
+	local before
+	before=$(stat "$2")
+	is "a packet of two frames, $1: the next one arrives" "19 back, 0 invalid: next" \
+		"$(ask fragments a b 18)"
+	is "it is counted as $2" 1 $(($(stat "$2") - before))
+	ask close a b >/dev/null
+}
+
 # Two processes, and every packet.
 exchange() {
 	local before slow
@@ -498,18 +508,10 @@ hostile() {
 	ask close a b >/dev/null
 	pair sg sg,empty
 	ask offer b 4096 >/dev/null
-	before=$(stat xsk_dropped)
-	is "one of two frames, of which there is one: the next packet has it" "19 back, 0 invalid: next" \
-		"$(ask fragments a b 18)"
-	is "it is counted" 1 $(($(stat xsk_dropped) - before))
-	ask close a b >/dev/null
+	two_frames "of which there is one" xsk_dropped
 	attach to_socket
 	pair sg
-	before=$(stat xdp_errors)
-	is "one of two frames, and a program without xdp.frags" "19 back, 0 invalid: next" \
-		"$(ask fragments a b 18)"
-	is "it is counted" 1 $(($(stat xdp_errors) - before))
-	ask close a b >/dev/null
+	two_frames "and a program without xdp.frags" xdp_errors
 	attach all_to_socket
 	pair aligned
 	look
