@@ -30,7 +30,8 @@ for series in "${all_series[@]}"; do
 	say "Running $tests on $release (about 2 min; log: ${log#"$top"/})"
 	# shellcheck disable=SC2016 # for the guest's shell
 	"$top/scripts/guest.sh" -k "$release" -n "kernel-$series" -t 1200 sh -c \
-		'echo "# running: $(uname -r)" && exec make -C selftests run_tests TEST_PROGS="$1"' sh "$tests" \
+		'echo "# running: $(uname -r)" && exec make -C selftests run_tests TEST_PROGS="$1" MODULES="$2"' \
+		sh "$tests" "module-$series" \
 		>"$log" 2>&1 || status=1
 	grep -E '^# running|^# not ok|^(not )?ok |^error|^    ' "$log"
 	# What was asked for is what ran, and all of it.
