@@ -161,6 +161,9 @@ impl Configuration {
     /// The flag of [`priv_flags`](Self::priv_flags) that own traffic sets.
     pub const OWN_TRAFFIC: u32 = bindings::netdev_priv_flags_IFF_L3MDEV_MASTER;
 
+    /// The flag of [`priv_flags`](Self::priv_flags) of a device that netpoll does not use.
+    pub const NO_NETPOLL: u32 = bindings::netdev_priv_flags_IFF_DISABLE_NETPOLL;
+
     /// The flag of [`flags`](Self::flags) of a device that is up.
     pub const UP: u32 = bindings::net_device_flags_IFF_UP;
 

@@ -78,8 +78,9 @@ mod suite {
             assert_eq!(ours.mtu, [65536, 0, 0]);
             assert!(ours.priv_flags & Configuration::OWN_TRAFFIC != 0);
             assert!(lo.priv_flags & Configuration::OWN_TRAFFIC == 0);
-            // What differs: own traffic, and that lo is up.
-            ours.priv_flags &= !Configuration::OWN_TRAFFIC;
+            assert!(ours.priv_flags & Configuration::NO_NETPOLL != 0);
+            // What differs: own traffic, no netpoll, and that lo is up.
+            ours.priv_flags &= !(Configuration::OWN_TRAFFIC | Configuration::NO_NETPOLL);
             ours.flags |= lo.flags & Configuration::UP;
             assert_eq!(ours, lo);
         })

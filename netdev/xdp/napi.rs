@@ -443,7 +443,7 @@ impl<T: device::Operations> Queue<T> {
         unsafe { bindings::netdev_helper_napi_schedule(self.napi.get()) };
     }
 
-    /// Schedules NAPI where bottom halves or interrupts are disabled.
+    /// Schedules NAPI where bottom halves are disabled.
     #[inline]
     pub(super) fn schedule_atomic(&self) {
         // SAFETY: The instance is valid.
@@ -456,7 +456,7 @@ impl<T: device::Operations> Queue<T> {
     ///
     /// Called by NAPI only, for an initialised queue of a device of the driver `T`.
     unsafe extern "C" fn poll(napi: *mut bindings::napi_struct, budget: c_int) -> c_int {
-        // netpoll wants transmissions to be completed, of which there are none.
+        // Only netpoll, which the device does without, has a budget of none.
         let Ok(budget @ 1..) = usize::try_from(budget) else {
             return 0;
         };
