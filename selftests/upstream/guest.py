@@ -163,7 +163,7 @@ def main():
     packets, log = Packets(), KernelLog()
     for test in plan["tests"]:
         for device in plan["devices"]:
-            for attempt in range(1, plan["tries"] + 1):
+            for attempt in range(1, test["tries"] + 1):
                 say(begin=test["command"], device=device, attempt=attempt)
                 before, start = packets.read(), time.monotonic()
                 result, output = run("./" + test["command"], test["seconds"], device == "rlo")
