@@ -3,14 +3,24 @@
 """Datagrams for the XDP tests, numbered, with a content that tells when it was changed.
 
     xdp.py send ADDRESS COUNT SIZE    sends datagrams to port 9999
+    xdp.py burst ADDRESS COUNT SIZE   the same by one call: the kernel cuts them up
+    xdp.py frames PROGRAM [COUNT]     runs a pinned program with frames of a datagram each, as many
+                                      as one poll of a network device has; without COUNT for ever
     xdp.py receive COUNT              prints how many arrived, and of which sizes
 """
 
 import collections
+import ctypes
 import socket
+import struct
 import sys
 
 PORT = 9999
+UDP_SEGMENT = 103
+BPF_PROG_TEST_RUN = 10
+BPF_F_TEST_XDP_LIVE_FRAMES = 1 << 1
+# The largest batch of frames.
+BATCH = 256
 
 
 def datagram(number, size):
@@ -31,6 +41,31 @@ def send(address, count, size):
     sock = udp()
     for number in range(int(count)):
         sock.sendto(datagram(number, int(size)), (address, PORT))
+
+
+def burst(address, count, size):
+    """Sends datagrams that come out of one packet."""
+    sock, count, size = udp(), int(count), int(size)
+    sock.setsockopt(socket.SOL_UDP, UDP_SEGMENT, size)
+    sock.sendto(b"".join(datagram(number, size) for number in range(count)), (address, PORT))
+
+
+def frames(path, count=None):
+    """Runs a program: what it redirects gets to the device before the batch is at its end."""
+    # pylint: disable-next=import-outside-toplevel
+    from device import bpf, pinned
+
+    program, size = pinned(path), 100
+    frame = bytearray(
+        struct.pack("!6s6sHBBHHHBBH4s4sHHHH", bytes(6), bytes(6), 0x0800, 0x45, 0, 20 + 8 + size, 0, 0,
+                    64, socket.IPPROTO_UDP, 0, bytes(4), bytes(4), PORT, PORT, 8 + size, 0)
+        + datagram(0, size))  # fmt: skip
+    data = (ctypes.c_char * len(frame)).from_buffer(frame)
+    while True:
+        bpf(BPF_PROG_TEST_RUN, program, len(frame), ctypes.addressof(data), 0, int(count or BATCH), 0,
+            0, 0, BPF_F_TEST_XDP_LIVE_FRAMES, BATCH)  # fmt: skip
+        if count:
+            return
 
 
 def receive(count):
@@ -57,4 +92,4 @@ def receive(count):
 
 
 if __name__ == "__main__":
-    {"send": send, "receive": receive}[sys.argv[1]](*sys.argv[2:])
+    {"send": send, "burst": burst, "frames": frames, "receive": receive}[sys.argv[1]](*sys.argv[2:])
