@@ -45,7 +45,7 @@ from device import (
     link,
     pinned,
 )
-from stress import check, figure, load, unload, write
+from stress import check, figure, insert, unload, write
 from xsk import Port
 
 NAME, ADDRESS = "fault0", "10.7.9.1"
@@ -81,6 +81,7 @@ class Operation:
 
     name = ""
     netlink = True  # the answer comes by the socket of rtnetlink
+    weight = 1  # its share of the time
 
     def __init__(self, device, module, program):
         self.device, self.module, self.program = device, module, program
@@ -109,7 +110,12 @@ class Operation:
 class Load(Operation):
     """The module, with two devices."""
 
-    name, netlink = "load", False
+    name, netlink, weight = "load", False, 12
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        # Opening and closing a file needs memory, too, and closing it may fail.
+        self.file = os.open(self.module, os.O_RDONLY)
 
     def prepare(self):
         self.undo()
@@ -118,7 +124,7 @@ class Load(Operation):
         self.function()()
 
     def function(self):
-        return lambda: load(self.module, "numdevs=2")
+        return lambda: insert(self.file, self.module, "numdevs=2")
 
     def undo(self):
         unload()
@@ -130,7 +136,7 @@ class Load(Operation):
 class Unload(Load):
     """Its end."""
 
-    name = "unload"
+    name, weight = "unload", 3
 
     def prepare(self):
         pass
@@ -150,7 +156,7 @@ class Unload(Load):
 class Add(Operation):
     """A device with two queues."""
 
-    name = "link add"
+    name, weight = "link add", 4
 
     def prepare(self):
         pass
@@ -477,14 +483,14 @@ def main(module, pins, seconds, seed, *names):
     nth, dice, end = Nth(), random.Random(int(seed)), time.monotonic() + float(seconds)
     device, program = Device(NAME), pinned(f"{pins}/pass")
     spare("jump_label_module_notify")
-    # Loading has by far the most.
     kinds = [Add, Delete, Up, Address, Flag, Pairs, Channels, MoreChannels, Rings, Attach,
              Detach, Bind, Statistics, Link, Send, Unload, Load]  # fmt: skip
     kinds = [kind for kind in kinds if not names or kind.name in names]
     hits = 0
     for number, kind in enumerate(kinds):
         left = max(0, end - time.monotonic())
-        hits += exercise(nth, kind(device, module, program), left / (len(kinds) - number), dice)
+        share = left * kind.weight / sum(kind.weight for kind in kinds[number:])
+        hits += exercise(nth, kind(device, module, program), share, dice)
     if names:
         check("operations of these names", len(names), len(kinds))
     figure("allocations that failed", hits)

@@ -43,14 +43,19 @@ def note(text):
     print(f"note {text}", flush=True)
 
 
+def insert(file, module, parameters="numdevs=0"):
+    """Loads the module from its open file."""
+    text = ctypes.create_string_buffer(parameters.encode())
+    # One that is installed may be compressed (MODULE_INIT_COMPRESSED_FILE).
+    flags = 0 if module.endswith(".ko") else 4
+    checked(libc.syscall(SYS_FINIT_MODULE, file, text, flags))
+
+
 def load(module, parameters="numdevs=0"):
     """Loads the module."""
     file = os.open(module, os.O_RDONLY)
     try:
-        text = ctypes.create_string_buffer(parameters.encode())
-        # One that is installed may be compressed (MODULE_INIT_COMPRESSED_FILE).
-        flags = 0 if module.endswith(".ko") else 4
-        checked(libc.syscall(SYS_FINIT_MODULE, file, text, flags))
+        insert(file, module, parameters)
     finally:
         os.close(file)
 
