@@ -4,8 +4,7 @@
 
     xdp.py send ADDRESS COUNT SIZE    sends datagrams to port 9999
     xdp.py burst ADDRESS COUNT SIZE   the same by one call: the kernel cuts them up
-    xdp.py frames PROGRAM [COUNT]     runs a pinned program with frames of a datagram each, as many
-                                      as one poll of a network device has; without COUNT for ever
+    xdp.py frames PROGRAM COUNT       runs a pinned program with up to 256 frames of a datagram each
     xdp.py receive COUNT              prints how many arrived, and of which sizes
 """
 
@@ -19,8 +18,6 @@ PORT = 9999
 UDP_SEGMENT = 103
 BPF_PROG_TEST_RUN = 10
 BPF_F_TEST_XDP_LIVE_FRAMES = 1 << 1
-# The largest batch of frames.
-BATCH = 256
 
 
 def datagram(number, size):
@@ -50,22 +47,20 @@ def burst(address, count, size):
     sock.sendto(b"".join(datagram(number, size) for number in range(count)), (address, PORT))
 
 
-def frames(path, count=None):
-    """Runs a program: what it redirects gets to the device before the batch is at its end."""
+def frames(path, count):
+    """Runs a program: what it redirects is with the device before that polls."""
+    sys.dont_write_bytecode = True
     # pylint: disable-next=import-outside-toplevel
     from device import bpf, pinned
 
-    program, size = pinned(path), 100
+    program, size = pinned(path), 92
     frame = bytearray(
         struct.pack("!6s6sHBBHHHBBH4s4sHHHH", bytes(6), bytes(6), 0x0800, 0x45, 0, 20 + 8 + size, 0, 0,
                     64, socket.IPPROTO_UDP, 0, bytes(4), bytes(4), PORT, PORT, 8 + size, 0)
         + datagram(0, size))  # fmt: skip
     data = (ctypes.c_char * len(frame)).from_buffer(frame)
-    while True:
-        bpf(BPF_PROG_TEST_RUN, program, len(frame), ctypes.addressof(data), 0, int(count or BATCH), 0,
-            0, 0, BPF_F_TEST_XDP_LIVE_FRAMES, BATCH)  # fmt: skip
-        if count:
-            return
+    bpf(BPF_PROG_TEST_RUN, program, len(frame), ctypes.addressof(data), 0, int(count), 0, 0, 0,
+        BPF_F_TEST_XDP_LIVE_FRAMES, int(count))  # fmt: skip
 
 
 def receive(count):

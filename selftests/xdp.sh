@@ -242,9 +242,9 @@ under_way() {
 	is "and nothing was dropped" 0 $(($(counter "$ns" rlo0 rx_dropped) - dropped))
 }
 
-# More than a ring holds, and rings that go while they hold something.
+# More than a ring holds.
 rings() {
-	local before full xmit i last lost frames=()
+	local before full xmit
 	attach drop
 	ok "a ring of 64" ip netns exec "$ns" ethtool -G rlo0 rx 64
 	before=$(counter "$ns" rlo0 rx_dropped) full=$(stat xdp_ring_full)
@@ -263,37 +263,7 @@ rings() {
 	is "256 frames at once: the program has seen" 64 "$(seen packets)"
 	is "256 frames at once: the ring was full for" 192 $(($(stat xdp_ring_full) - full))
 
-	ok "a ring of 16384" ip netns exec "$ns" ethtool -G rlo0 rx 16384
-	attach pass
-	xmit=$(stat xdp_xmit)
-	forget
-	# A thread that polls beside others that have nothing to wait for is late.
-	ip netns exec "$ns" sh -c 'echo 1 >/sys/class/net/rlo0/threaded'
-	pgrep -f napi/rlo0 | xargs renice -n 10 >/dev/null
-	for ((i = 0; i < $(nproc); i++)); do
-		nsenter --net="/run/netns/$ns" ./xdp.py frames "$pins/forward_to" &
-		frames+=($!)
-	done
-	for ((i = 0; i < $(repeats 10); i++)); do
-		sleep 0.2
-		ip netns exec "$ns" ethtool -G rlo0 rx 64
-		ip netns exec "$ns" ethtool -G rlo0 rx 16384
-		sleep 0.2
-		ip -n "$ns" link set rlo0 down
-		ip -n "$ns" link set rlo0 up
-	done
-	kill "${frames[@]}"
-	wait "${frames[@]}"
-	until [ "$last" = "$(seen packets)" ]; do
-		last=$(seen packets)
-		sleep 0.5
-	done
-	ip netns exec "$ns" sh -c 'echo 0 >/sys/class/net/rlo0/threaded'
 	detach
-	lost=$(($(stat xdp_xmit) - xmit - $(seen packets)))
-	echo "# $(seen packets) of $(($(stat xdp_xmit) - xmit)) frames were polled"
-	is "rings that become smaller, or whose device goes down, have dropped what they held" yes \
-		"$(between 1 $lost $((2 * 16384 * $(repeats 10))))"
 }
 
 # What the device tells about itself with netdev-genl.
