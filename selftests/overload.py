@@ -53,7 +53,8 @@ def flood(_, end, cpu):
     """Sends in bursts from a CPU. Says how many were taken.
 
     However slow the machine, some calls need more room than there is: the device does not segment,
-    so that the packets of one call are all in the backlog before the first is taken from it.
+    so that the packets of one call are all in the backlog before a CPU that has nothing to receive
+    yet, this or another one, is told that there are any.
     """
     os.sched_setaffinity(0, {cpu})
     outcomes, sent = Outcomes([errno.ENOBUFS]), 0
