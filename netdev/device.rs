@@ -570,7 +570,7 @@ impl<T: Operations> Adapter<T> {
         let mut setup = Setup { dev };
         // A packet that `start_xmit` is given is owned, never shared, and bottom halves are
         // disabled: netpoll sends with interrupts disabled only, which is not enough for
-        // `__netif_rx()`.
+        // `__netif_rx()`. It still can by a teql device that has this one below it.
         setup.change_priv_flags(
             bindings::netdev_priv_flags_IFF_DISABLE_NETPOLL,
             bindings::netdev_priv_flags_IFF_TX_SKB_SHARING,

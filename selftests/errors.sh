@@ -62,13 +62,15 @@ same "an MTU beyond 32 bits" "ip -n $ns link set DEVICE mtu 4294967296"
 same "a TSO limit beyond the device's" "ip -n $ns link set DEVICE gso_max_size 524281"
 same "VLAN on it" "ip -n $ns link add link DEVICE name v0 type vlan id 1"
 same "a bridge's port" "ip -n $ns link add br0 type bridge; ip -n $ns link set DEVICE master br0; s=\$?; ip -n $ns link del br0; exit \$s"
-modprobe netconsole
+[ -d /sys/module/netconsole ] || {
+	modprobe netconsole
+	undo "modprobe -r netconsole"
+}
 is "netconsole" "netconsole: rlo0 doesn't support polling, aborting" "$(in_ns sh -c '
 	mount -t configfs configfs /sys/kernel/config && cd /sys/kernel/config/netconsole && mkdir t &&
 	echo rlo0 >t/dev_name && echo 192.0.2.1 >t/local_ip && echo 192.0.2.1 >t/remote_ip &&
 	! echo 1 2>/dev/null >t/enabled
 	rmdir t'; kernel_log | sed -n 's/.*\(netconsole: rlo0.*\)/\1/p')"
-modprobe -r netconsole
 is "an unknown private flag" 1 "$(in_ns ethtool --set-priv-flags rlo0 nonsense on >/dev/null 2>&1; echo $?)"
 is "own-traffic while up is in the log, with the device's name" 1 \
 	"$(in_ns ethtool --set-priv-flags rlo0 own-traffic off >/dev/null 2>&1
