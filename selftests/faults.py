@@ -176,7 +176,7 @@ class Add(Operation):
 class Delete(Add):
     """Its end."""
 
-    name = "link del"
+    name, weight = "link del", 1
 
     def prepare(self):
         self.device.add()
