@@ -63,9 +63,12 @@ class Exceptions:
     def __init__(self):
         self.left = [dict(entry, used=False) for entry in TESTS.get("exception", [])]
 
-    def reason(self, test, on, check=None):
-        """Why a test, or a check in it, is not good on a device; nothing if that is not known."""
+    def reason(self, test, on, check=None, failed=()):
+        """Why a test, with those checks that failed, or a check in it, is not good on a device;
+        nothing if that is not known."""
         for entry in self.left:
+            if any(not any(fnmatch.fnmatchcase(name, known) for known in entry.get("checks", "*")) for name in failed):
+                continue
             if entry["test"] == test and entry["on"] == on and (check is None) == ("check" not in entry):
                 if check is None or fnmatch.fnmatchcase(check, entry["check"]):
                     entry["used"] = True
@@ -81,8 +84,8 @@ def judge(test, lo, rlo, exceptions):
     """What is wrong with a pair of results, and what is known about it."""
     wrong, notes = [], []
 
-    def differs(text, on, check=None):
-        reason = exceptions.reason(test, on, check)
+    def differs(text, on, check=None, failed=()):
+        reason = exceptions.reason(test, on, check, failed)
         if reason:
             notes.append(f"{text}: {reason}")
         else:
@@ -93,7 +96,8 @@ def judge(test, lo, rlo, exceptions):
     elif lo["result"] != "pass" == rlo["result"]:
         differs(f"{lo['result']} on lo only", "lo")
     elif lo["result"] != "pass":
-        differs(f"{lo['result']} on lo, {rlo['result']} on rlo", "both")
+        failed = {name for one in (lo, rlo) for name, result in one["checks"].items() if result != "pass"}
+        differs(f"{lo['result']} on lo, {rlo['result']} on rlo", "both", failed=failed)
     for check, result in lo["checks"].items():
         if result == "pass" != rlo["checks"].get(check, "missing") and not (
             lo["result"] == rlo["result"] == "timeout"
