@@ -83,8 +83,8 @@ SEC("tc") int cut(struct __sk_buff *skb)
 		break;
 	case 4:
 		/*
-		 * Where a part of the transport header of a TCP packet to be segmented goes, too,
-		 * the kernel reads 4 GB beyond it, in qdisc_pkt_len_segs_init(), whatever the device.
+		 * Where a part of the transport header of a TCP packet to be segmented goes,
+		 * too, the kernel reads 4 GB beyond it, in qdisc_pkt_len_segs_init().
 		 */
 		error = skb->gso_size ? -1 :
 			bpf_skb_adjust_room(skb, -(__s32)(random % 40), BPF_ADJ_ROOM_MAC,
