@@ -61,8 +61,13 @@ for mode in $modes; do
 			echo "# $name is left out: ${left_out[$name]}"
 			continue
 		fi
-		said=$(run "$mode" "$number")
-		[[ ! $said =~ (^|$'\n')ok\ 1\ PASS:\  ]] || said=PASS
+		tries=1
+		# In these the suite gives the packets a millisecond to arrive.
+		[[ ! $name =~ \ STAT_(RX_FULL|FILL_EMPTY)$ ]] || tries=5
+		for ((; tries; tries--)); do
+			said=$(run "$mode" "$number")
+			[[ ! $said =~ (^|$'\n')ok\ 1\ PASS:\  ]] || said=PASS tries=1
+		done
 		is "$name" PASS "$said"
 		# The device has no such mode.
 		[[ $said != *"mode not supported"* ]] || break
