@@ -136,7 +136,7 @@ kunit-debug: modules-debug ## Run the KUnit suites on the debug kernel in QEMU
 
 # All of it is run, and the report made, also when a test fails.
 .PHONY: coverage
-coverage: modules-debug tools $(test_programs) ## Report which lines all suites reach, and which not with the reason, in build/coverage/ (50 min; RENEW=1)
+coverage: modules-debug tools $(test_programs) ## Report which lines all suites reach, and which not with the reason, in build/coverage/ (1 h; RENEW=1)
 	@$(in_root) scripts/xskxceiver.sh
 	$(step) "Building the modules with counters" "30 s" module-coverage-build \
 		$(call build_for,debug,coverage/module) COVERAGE=y modules
