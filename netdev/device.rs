@@ -100,8 +100,7 @@ pub trait Operations: Sized + Send + Sync + 'static {
     /// Sends a packet (`ndo_start_xmit`).
     ///
     /// Runs on several CPUs in parallel for a device with [`Setup::set_lltx`]. Bottom halves are
-    /// disabled: netpoll, which does not do so, cannot use the device (`IFF_DISABLE_NETPOLL`). Must
-    /// not sleep.
+    /// disabled, sometimes interrupts instead; must not sleep.
     fn start_xmit<'a>(dev: &'a Device<Self>, skb: SkBuff<'a>) -> Tx<'a>;
 
     /// Reports the statistics (`ndo_get_stats64`).
@@ -258,8 +257,8 @@ impl<T> Device<T> {
             }
             // So does get_rps_cpu() about packets that come to the backlog afterwards.
             in_use.store(queues.rx, Relaxed);
-            // SAFETY: May be called under RTNL. `ndo_start_xmit` runs with bottom halves disabled,
-            // which amounts to an RCU read section.
+            // SAFETY: May be called under RTNL. `ndo_start_xmit` runs in RCU read sections, or with
+            // bottom halves or interrupts disabled, which amounts to the same.
             unsafe { bindings::synchronize_net() };
             self.xdp_drain(queues.rx, rtnl);
         }
@@ -568,9 +567,9 @@ impl<T: Operations> Adapter<T> {
 
         // INVARIANT: As above.
         let mut setup = Setup { dev };
-        // A packet that `start_xmit` is given is owned, never shared, and bottom halves are
-        // disabled: netpoll sends with interrupts disabled only, which is not enough for
-        // `__netif_rx()`. It still can by a teql device that has this one below it.
+        // A packet that `start_xmit` is given is owned, never shared. netpoll, which disables
+        // interrupts instead of bottom halves, would make `__netif_rx()` warn; it can still send by
+        // a teql device above.
         setup.change_priv_flags(
             bindings::netdev_priv_flags_IFF_DISABLE_NETPOLL,
             bindings::netdev_priv_flags_IFF_TX_SKB_SHARING,
@@ -619,7 +618,7 @@ impl<T: Operations> Adapter<T> {
         dev: *mut bindings::net_device,
     ) -> bindings::netdev_tx_t {
         // SAFETY: The core passes the ownership of a valid packet, unshared because
-        // IFF_TX_SKB_SHARING is off, with bottom halves disabled.
+        // IFF_TX_SKB_SHARING is off, with bottom halves or interrupts disabled.
         let skb = unsafe { SkBuff::from_raw(NonNull::new_unchecked(skb)) };
         // SAFETY: A device transmits between its registration and its removal.
         let _tx = T::start_xmit(unsafe { Device::from_raw(dev) }, skb);

@@ -186,7 +186,7 @@ __netdev_helper void netdev_helper_napi_schedule(struct napi_struct *napi)
 	local_bh_enable();
 }
 
-/* As above, where bottom halves are disabled. */
+/* As above, where interrupts or bottom halves are disabled. */
 __netdev_helper void netdev_helper_napi_schedule_atomic(struct napi_struct *napi)
 {
 	napi_schedule(napi);
@@ -273,22 +273,23 @@ __netdev_helper int netdev_helper_ring_resize(struct ptr_ring *ring, int size)
 	return err;
 }
 
-/* For both, bottom halves are disabled. */
+/* For both, interrupts may be disabled: netpoll can send by a teql device above. */
 __netdev_helper int netdev_helper_ring_produce(struct ptr_ring *ring, void *ptr)
 {
-	return ptr_ring_produce(ring, ptr);
+	return ptr_ring_produce_any(ring, ptr);
 }
 
 __netdev_helper unsigned int netdev_helper_ring_produce_many(struct ptr_ring *ring, void **ptrs,
 							     unsigned int count)
 {
+	unsigned long flags;
 	unsigned int i;
 
-	spin_lock(&ring->producer_lock);
+	spin_lock_irqsave(&ring->producer_lock, flags);
 	for (i = 0; i < count; i++)
 		if (__ptr_ring_produce(ring, ptrs[i]))
 			break;
-	spin_unlock(&ring->producer_lock);
+	spin_unlock_irqrestore(&ring->producer_lock, flags);
 	return i;
 }
 

@@ -31,7 +31,7 @@ const ETH_HLEN: u32 = bindings::ETH_HLEN;
 /// # Invariants
 ///
 /// - The pointer is to a valid `sk_buff` that nobody else frees or changes.
-/// - During `'a`, bottom halves are disabled on the current CPU.
+/// - During `'a`, bottom halves or interrupts are disabled on the current CPU.
 #[must_use = "a packet has to be passed on, consumed or dropped"]
 pub struct SkBuff<'a> {
     skb: NonNull<bindings::sk_buff>,
@@ -44,7 +44,7 @@ pub struct SkBuff<'a> {
 ///
 /// # Invariants
 ///
-/// During `'a`, bottom halves are disabled on the current CPU.
+/// During `'a`, bottom halves or interrupts are disabled on the current CPU.
 #[must_use = "Operations::start_xmit has to return it"]
 pub struct Tx<'a>(PhantomData<&'a mut bindings::sk_buff>);
 
@@ -77,8 +77,8 @@ impl<'a> SkBuff<'a> {
     ///
     /// # Safety
     ///
-    /// The caller passes the ownership of `skb`, which is not shared, and bottom halves stay
-    /// disabled during `'a`.
+    /// The caller passes the ownership of `skb`, which is not shared, and bottom halves or
+    /// interrupts stay disabled during `'a`.
     #[inline]
     pub(crate) unsafe fn from_raw(skb: NonNull<bindings::sk_buff>) -> Self {
         // INVARIANT: By the safety requirements.
@@ -238,7 +238,7 @@ impl<'a> RxSkBuff<'a> {
     #[inline]
     pub fn netif_rx(self) -> Rx<'a> {
         // SAFETY: The packet is owned and ready to be received by the type invariants, and bottom
-        // halves are disabled, as `__netif_rx()` demands. It takes the ownership.
+        // halves or interrupts are disabled, as `__netif_rx()` demands. It takes the ownership.
         let ret = unsafe { bindings::__netif_rx(self.skb.into_raw()) };
         // INVARIANT: By the invariants of `self`.
         let tx = Tx(PhantomData);

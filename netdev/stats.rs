@@ -187,7 +187,7 @@ impl PerCpu {
 
     /// Counts a packet on the current CPU. `_tx` proves that the task stays on it.
     fn add(&self, len: u32, _tx: &Tx<'_>) {
-        // SAFETY: Bottom halves are disabled by the invariants of `Tx`.
+        // SAFETY: Bottom halves or interrupts are disabled by the invariants of `Tx`.
         unsafe { self.add_many(1, len) };
     }
 
@@ -195,7 +195,7 @@ impl PerCpu {
     ///
     /// # Safety
     ///
-    /// Bottom halves are disabled.
+    /// Bottom halves or interrupts are disabled.
     unsafe fn add_many(&self, packets: u32, bytes: u32) {
         // SAFETY: The memory is valid by the type invariants; the rest by the safety requirements.
         unsafe { bindings::netdev_helper_pcpu_lstats_add(self.0.as_ptr(), packets, bytes) };
@@ -279,7 +279,7 @@ impl<T> Device<T> {
     #[inline]
     pub fn lstats_add(&self, packet: Packet, tx: &Tx<'_>) {
         // SAFETY: A device that transmits is registered, so that its `lstats` are allocated. Bottom
-        // halves are disabled by the invariants of `Tx`.
+        // halves or interrupts are disabled by the invariants of `Tx`.
         unsafe { bindings::netdev_helper_lstats_add(self.as_raw(), packet.len) };
         if packet.path != Path::default() {
             if let Some(queues) = self.queue_stats() {
@@ -293,7 +293,7 @@ impl<T> Device<T> {
     ///
     /// # Safety
     ///
-    /// The device is registered, and bottom halves are disabled.
+    /// The device is registered, and bottom halves or interrupts are disabled.
     pub(crate) unsafe fn lstats_add_many(&self, packets: u32, bytes: u32, path: Path) {
         // SAFETY: The `lstats` are allocated; the rest by the safety requirements.
         unsafe {

@@ -443,7 +443,7 @@ impl<T: device::Operations> Queue<T> {
         unsafe { bindings::netdev_helper_napi_schedule(self.napi.get()) };
     }
 
-    /// Schedules NAPI where bottom halves are disabled.
+    /// Schedules NAPI where bottom halves or interrupts are disabled.
     #[inline]
     pub(super) fn schedule_atomic(&self) {
         // SAFETY: The instance is valid.
