@@ -29,10 +29,10 @@ sys.dont_write_bytecode = True
 from device import RX, RX_DROPPED, TX_DROPPED, Array, Netlink, pinned, statistics
 from hostile import ADDRESSES, alive, ready
 from stress import Outcomes, Team, check, figure, merge, note, receivers, slow, softnet, write
+from xdp import UDP_SEGMENT
 from xsk import bpf
 
 BPF_RAW_TRACEPOINT_OPEN = 17
-UDP_SEGMENT = 103
 # Datagrams of one call: more than the backlog of overload.sh, what is left more than a socket has
 # room for.
 SEGMENTS = 60

@@ -24,6 +24,10 @@ import sys
 import threading
 import time
 
+sys.dont_write_bytecode = True
+
+from xdp import UDP_SEGMENT  # pylint: disable=wrong-import-position
+
 ETH_P_ALL = 3
 ETH_P_IP = 0x0800
 ETH_P_IPV6 = 0x86DD
@@ -54,7 +58,6 @@ SO_ZEROCOPY = 60
 MSG_ZEROCOPY = 0x4000000
 
 SOL_UDP = 17
-UDP_SEGMENT = 103
 UDP_GRO = 104
 
 SOL_MPTCP = 284

@@ -11,8 +11,9 @@
 import collections
 import ctypes
 import socket
-import struct
 import sys
+
+sys.dont_write_bytecode = True
 
 PORT = 9999
 UDP_SEGMENT = 103
@@ -49,17 +50,16 @@ def burst(address, count, size):
 
 def frames(path, count):
     """Runs a program: what it redirects is with the device before that polls."""
-    sys.dont_write_bytecode = True
+    # These import this file.
     # pylint: disable-next=import-outside-toplevel
-    from device import bpf, pinned
+    from device import pinned
 
-    program, size = pinned(path), 92
-    frame = bytearray(
-        struct.pack("!6s6sHBBHHHBBH4s4sHHHH", bytes(6), bytes(6), 0x0800, 0x45, 0, 20 + 8 + size, 0, 0,
-                    64, socket.IPPROTO_UDP, 0, bytes(4), bytes(4), PORT, PORT, 8 + size, 0)
-        + datagram(0, size))  # fmt: skip
-    data = (ctypes.c_char * len(frame)).from_buffer(frame)
-    bpf(BPF_PROG_TEST_RUN, program, len(frame), ctypes.addressof(data), 0, int(count), 0, 0, 0,
+    # pylint: disable-next=import-outside-toplevel
+    from xsk import bpf, frame
+
+    size = 142
+    data = ctypes.create_string_buffer(frame(0, size), size)
+    bpf(BPF_PROG_TEST_RUN, pinned(path), size, ctypes.addressof(data), 0, int(count), 0, 0, 0,
         BPF_F_TEST_XDP_LIVE_FRAMES, int(count))  # fmt: skip
 
 

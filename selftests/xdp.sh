@@ -262,7 +262,6 @@ rings() {
 	is "256 frames at once: taken" 64 $(($(stat xdp_xmit) - xmit))
 	is "256 frames at once: the program has seen" 64 "$(seen packets)"
 	is "256 frames at once: the ring was full for" 192 $(($(stat xdp_ring_full) - full))
-
 	detach
 }
 

@@ -67,7 +67,8 @@ class Exceptions:
         """Why a test, with those checks that failed, or a check in it, is not good on a device;
         nothing if that is not known."""
         for entry in self.left:
-            if any(not any(fnmatch.fnmatchcase(name, known) for known in entry.get("checks", "*")) for name in failed):
+            may_fail = entry.get("checks", ["*"])
+            if not all(any(fnmatch.fnmatchcase(name, pattern) for pattern in may_fail) for name in failed):
                 continue
             if entry["test"] == test and entry["on"] == on and (check is None) == ("check" not in entry):
                 if check is None or fnmatch.fnmatchcase(check, entry["check"]):
