@@ -3,7 +3,7 @@
 """Runs the kernel's tests of networking on lo and on a device in its role, and compares.
 
     upstream.py run [--resume] [--renew] [TEST...]   the tests of tests.toml, or these
-    upstream.py survey [--resume] [TEST...]          which tests send through lo at all
+    upstream.py survey [--resume] [TEST...]          which of the others send through lo at all
     upstream.py table [--renew]                      the table of the last run
 
 Runs in the build root ('make upstream-tests', 'make upstream-survey'). Everything is kept in
@@ -12,6 +12,7 @@ Documentation/upstream.rst, if all is well.
 """
 
 import argparse
+import concurrent.futures
 import datetime
 import fnmatch
 import json
@@ -20,6 +21,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 import tomllib
 
@@ -37,6 +39,8 @@ SENDS = [test for group in TESTS["left_out"] if group.get("sends") for test in g
 DEVICES = ["lo", "rlo"]
 # Seconds in which a test of the survey has to send something.
 SURVEY = 60
+# For what guests that run side by side write.
+LOCK = threading.Lock()
 
 
 def programs():
@@ -174,24 +178,31 @@ def report(results, page):
     return len(bad)
 
 
+def finished(devices, mode):
+    """Whether a test has the results that it needs: one that sends nothing through lo is not
+    surveyed on rlo."""
+    return set(devices) == set(DEVICES) or mode == "survey" and "lo" in devices and not devices["lo"]["lo"]
+
+
 def survey_report(results):
-    """Prints what the survey found; the number of tests that tests.toml has in the wrong place."""
+    """Prints what the survey found; the number of tests that tests.toml is wrong about."""
     wrong = 0
-    rows = [("test", "packets: lo", "rlo", "lo0 beside rlo", "in tests.toml")]
-    for test in sorted(test for test, devices in results.items() if set(devices) == set(DEVICES)):
-        lo, rlo = results[test]["lo"], results[test]["rlo"]
-        place = next((name for name in ("traffic", "smoke") if test in TESTS[name]), LEFT_OUT.get(test, "missing"))
-        if place == "missing" or (test in LEFT_OUT) == bool(rlo["rlo"]) and test not in (*TESTS["smoke"], *SENDS):
+    rows = [("test", "on lo", "packets: lo", "rlo", "lo0 beside rlo", "in tests.toml")]
+    nothing = {"rlo": 0, "lo": 0}
+    for test in sorted(test for test, devices in results.items() if finished(devices, "survey")):
+        lo, rlo = results[test]["lo"], results[test].get("rlo", nothing)
+        place = LEFT_OUT.get(test, "nothing")
+        if test not in LEFT_OUT or rlo["rlo"] and test not in SENDS:
             wrong += 1
             place += " (wrong)"
-        rows.append((test, str(lo["lo"]), str(rlo["rlo"]), str(rlo["lo"]), place))
+        rows.append((test, cell(lo), str(lo["lo"]), str(rlo["rlo"]), str(rlo["lo"]), place))
     text = rst.table(rows)
     (OUT / "survey.rst").write_text(text + "\n")
-    print(text)
+    print(f"{text}\n{len(rows) - 1} tests, tests.toml is wrong about {wrong} of them")
     return wrong
 
 
-def guest(tests, mode, parallel, results, path):
+def guest(name, tests, mode, parallel, results, path):
     """Runs the tests in a guest, with one CPU or several, and adds their results."""
     each = {test: seconds(test) if mode == "run" else SURVEY for test in tests}
     # What is known to fail is not tried again.
@@ -199,12 +210,12 @@ def guest(tests, mode, parallel, results, path):
     tries = {test: TESTS["tries"] if mode == "run" and test not in fails else 1 for test in tests}
     plan = {
         "devices": DEVICES,
+        "survey": mode == "survey",
         "tests": [{"command": test, "seconds": limit, "tries": tries[test]} for test, limit in each.items()],
     }
     (OUT / "output").mkdir(exist_ok=True)
     # For a guest that hangs: where the clock goes by the instructions, it can be ten times slower.
     limit = sum(each[test] * tries[test] for test in tests) * len(DEVICES) * (1 if parallel else 10) + 600
-    name = f"upstream-{mode}{'-parallel' * parallel}"
     log = TOP / f"build/logs/{name}.log"
     plan_file = OUT / f"plan-{name}.json"
     plan_file.write_text(json.dumps(plan))
@@ -214,11 +225,11 @@ def guest(tests, mode, parallel, results, path):
     )
     minutes = len(tests) * (7 if parallel and mode == "run" else 0.5) + 1
     print(
-        f"==> {len(tests)} tests on {' and '.join(DEVICES)} (about {minutes:.0f} min; log: {log.relative_to(TOP)})",
+        f"==> {name}: {len(tests)} tests on {' and '.join(DEVICES)}"
+        f" (about {minutes:.0f} min; log: {log.relative_to(TOP)})",
         flush=True,
     )
     ended, start, done, kernel = False, time.monotonic(), 0, ""
-    total = len(tests) * len(plan["devices"])
     with open(log, "w") as log_file:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", cwd=TOP
@@ -239,14 +250,16 @@ def guest(tests, mode, parallel, results, path):
                 test, device = message["test"], message["device"]
                 (OUT / "output" / f"{test}.{device}.txt").write_text(message.pop("output"))
                 message.update(kernel=kernel, date=datetime.date.today().isoformat())
-                results.setdefault(test, {})[device] = message
-                path.write_text(json.dumps(results, indent=1) + "\n")
-                print(
-                    f"    {time.monotonic() - start:.0f} s, {done} of {total}: {test} on {device}: {cell(message)}"
-                    f" in {message['seconds']} s; packets: {message['lo']} of lo, {message['rlo']} of rlo",
-                    flush=True,
-                )
-            elif message["attempt"] == 1:
+                with LOCK:
+                    results.setdefault(test, {})[device] = message
+                    path.write_text(json.dumps(results, indent=1) + "\n")
+                    print(
+                        f"    {name}, {time.monotonic() - start:.0f} s, {done} of {len(tests)}: {test} on {device}:"
+                        f" {cell(message)} in {message['seconds']} s;"
+                        f" packets: {message['lo']} of lo, {message['rlo']} of rlo",
+                        flush=True,
+                    )
+            elif message["attempt"] == 1 and message["device"] == DEVICES[0]:
                 done += 1
     return process.wait() == 0 and ended
 
@@ -268,7 +281,7 @@ def main():
             f"error: these tests are new, and tests.toml says nothing about them: {' '.join(unknown)}.\n"
             "Find out with 'make upstream-survey' whether they send through lo."
         )
-    every = taken() if options.mode == "run" else sorted({*known, *programs()})
+    every = taken() if options.mode == "run" else sorted({*LEFT_OUT, *programs()} - set(taken()))
     strange = set(options.test) - set(every)
     if strange:
         sys.exit(f"error: no such test: {' '.join(sorted(strange))}")
@@ -277,12 +290,20 @@ def main():
     results = json.loads(path.read_text()) if path.exists() else {}
     if not options.resume:
         results = {test: devices for test, devices in results.items() if test not in asked}
-    wanted = [test for test in asked if set(results.get(test, ())) < set(DEVICES)]
+    wanted = [test for test in asked if not finished(results.get(test, {}), options.mode)]
+    parallel = [test for test in wanted if test in TESTS["parallel"]]
+    others = [test for test in wanted if test not in parallel]
     start = time.monotonic()
-    good = True
-    for parallel in False, True:
-        tests = [test for test in wanted if (test in TESTS["parallel"]) == parallel]
-        good &= not tests or guest(tests, options.mode, parallel, results, path)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        # Two guests side by side.
+        halves = [(parallel, True), (others, False)]
+        if options.mode == "survey":
+            halves = [(wanted[::2], False), (wanted[1::2], False)]
+        guests = [
+            pool.submit(guest, f"upstream-{options.mode}-{number}", tests, options.mode, several, results, path)
+            for number, (tests, several) in enumerate(halves, 1) if tests
+        ]  # fmt: skip
+    good = all([each.result() for each in guests])
     print(f"    done in {time.monotonic() - start:.0f} s\n")
     # The page has those of other tests, too.
     if not options.renew:
