@@ -6,7 +6,7 @@
 //! of XDP if the driver supports it, and software timestamps (`ethtool -T`) are there for every
 //! device. The rest is up to the driver, which implements [`Operations`].
 //!
-//! All callbacks run under RTNL.
+//! All callbacks run under RTNL, see [`Rtnl`].
 //!
 //! C header: [`include/linux/ethtool.h`](srctree/include/linux/ethtool.h).
 
@@ -91,7 +91,7 @@ fn xdp_names<T: device::Operations>() -> &'static [&'static str] {
     }
 }
 
-/// The number of values for as many queues: at most 17 for each of 4096 receive queues, and two for
+/// The number of values for as many queues: at most 18 for each of 4096 receive queues, and two for
 /// each transmit queue.
 fn count_stats<T: device::Operations>(queues: Queues) -> usize {
     queue_stats(queues).count() * VALUES_PER_QUEUE + queues.rx as usize * xdp_names::<T>().len()

@@ -22,10 +22,16 @@ pub struct Rtnl {
 impl Rtnl {
     /// A token for a callback that the core runs under RTNL.
     ///
+    /// For ethtool, XDP and netdev-genl the core takes the device's own lock in its place if
+    /// `netdev_need_ops_lock()`: no device of this abstraction has what asks for that
+    /// (`queue_mgmt_ops`, `net_shaper_ops`, `request_ops_lock`).
+    ///
     /// # Safety
     ///
     /// The current task holds RTNL for the lifetime of the value.
     pub(crate) unsafe fn assume_held() -> Self {
+        // SAFETY: May be called from any context.
+        debug_assert!(unsafe { bindings::rtnl_is_locked() } != 0);
         // INVARIANT: By the safety requirements.
         Self {
             _not_send: PhantomData,

@@ -237,8 +237,10 @@ impl<'a> RxSkBuff<'a> {
     /// Queues the packet on the backlog of the current CPU (`__netif_rx()`).
     #[inline]
     pub fn netif_rx(self) -> Rx<'a> {
-        // SAFETY: The packet is owned and ready to be received by the type invariants, and bottom
-        // halves or interrupts are disabled, as `__netif_rx()` demands. It takes the ownership.
+        // SAFETY: The packet is owned and ready to be received by the type invariants, and the
+        // function takes the ownership. It demands disabled bottom halves, for the softirq that it
+        // raises would wait otherwise; disabled interrupts are enough for the backlog itself, which
+        // enqueue_to_backlog() protects by them.
         let ret = unsafe { bindings::__netif_rx(self.skb.into_raw()) };
         // INVARIANT: By the invariants of `self`.
         let tx = Tx(PhantomData);
