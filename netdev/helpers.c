@@ -350,6 +350,8 @@ __netdev_helper struct page_pool *netdev_helper_page_pool_create(struct net_devi
 		.pool_size = size,
 		.nid = NUMA_NO_NODE,
 		.dev = &dev->dev,
+		/* So that page-pool-get of netdev-genl has it. */
+		.netdev = dev,
 	};
 
 	return page_pool_create(&params);

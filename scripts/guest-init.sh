@@ -118,6 +118,9 @@ status=$?
 
 if [ "$KERNEL" = debug ]; then
 	lockdep_works || { status=1; echo "error: lockdep switched itself off while the command ran"; }
+	# But for unsigned modules of another tree, and KUnit.
+	taint=$(($(cat /proc/sys/kernel/tainted) & ~(1 << 12 | 1 << 13 | 1 << 18)))
+	[ $taint -eq 0 ] || { status=1; echo "error: the kernel was tainted while the command ran: $taint"; }
 	found=$(leaks)
 	[ -z "$found" ] || { status=1; printf 'error: kmemleak found leaked memory:\n%s\n' "$found"; }
 fi

@@ -40,7 +40,7 @@ for pid in children:
 EOF
 }
 
-rm -f /tmp/flood-done /tmp/reader /tmp/queues-done
+rm -f /tmp/flood-done /tmp/reader /tmp/reading /tmp/queues-done
 
 # All CPUs, with readers beside them that must never see a counter go back.
 in_ns python3 - <<'EOF' &
@@ -51,8 +51,10 @@ while not os.path.exists("/tmp/flood-done"):
     now = [int(pathlib.Path(base + name).read_text()) for name in ("rx_packets", "rx_bytes")]
     back += any(a < b for a, b in zip(now, last))
     last, reads = now, reads + 1
+    pathlib.Path("/tmp/reading").touch()
 pathlib.Path("/tmp/reader").write_text("%d backwards of %s" % (back, "many" if reads > 10 else reads))
 EOF
+until [ -e /tmp/reading ]; do sleep 0.05; done
 ok "all CPUs send 5000 datagrams of 100 bytes" flood 10.7.0.1 5000 100
 touch /tmp/flood-done
 wait
@@ -121,8 +123,7 @@ ip -n "$ns" link del drop0
 
 # Queues
 qstats() { # DEVICE [QUEUES]: netdev-genl's statistics, sorted lines
-	in_ns "$kernel/tools/net/ynl/pyynl/cli.py" --no-schema --output-json \
-		--spec "$kernel/Documentation/netlink/specs/netdev.yaml" --dump qstats-get \
+	netdev_genl "$ns" --dump qstats-get \
 		--json "{\"ifindex\": $(in_ns cat "/sys/class/net/$1/ifindex")${2:+, \"scope\": [\"queue\"]}}" |
 		python3 -c '
 import json, sys

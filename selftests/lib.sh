@@ -163,12 +163,19 @@ addresses() {
 # Everything the kernel logged since this test began.
 kernel_log() { dmesg | sed -n "/$mark/,\$p"; }
 
-# checkers WHEN: on a kernel that has them, lockdep works, and only the module has tainted it.
-checkers() {
-	[ -e /proc/lockdep_stats ] || return 0
-	is "$1: debug_locks" 1 "$(awk '/debug_locks:/ { print $2 }' /proc/lockdep_stats)"
-	is "$1: what tainted the kernel, but for an unsigned module of another tree" 0 \
-		$(($(cat /proc/sys/kernel/tainted) & ~(4096 | 8192)))
+# netdev_genl NAMESPACE ARGUMENT...: asks netdev-genl with the kernel's own program. Prints JSON.
+netdev_genl() {
+	nsenter --net="/run/netns/$1" "$kernel/tools/net/ynl/pyynl/cli.py" --no-schema --output-json \
+		--spec "$kernel/Documentation/netlink/specs/netdev.yaml" "${@:2}"
+}
+
+# taint: what has tainted the kernel, but for an unsigned module of another tree.
+taint() { echo $(($(cat /proc/sys/kernel/tainted) & ~(4096 | 8192))); }
+
+# lockdep_works WHEN: on a kernel that has it. After the first report of any kind it is silent.
+lockdep_works() {
+	[ ! -e /proc/lockdep_stats ] ||
+		is "$1: debug_locks" 1 "$(awk '/debug_locks:/ { print $2 }' /proc/lockdep_stats)"
 }
 
 finish() {
@@ -178,8 +185,10 @@ finish() {
 		eval "$command"
 	done
 	cleanup_all_ns
-	! module_loaded || unload_module
+	! module_loaded || ok "the module unloads" timeout 120 rmmod rust_loopback
 	[ ! -d $pins ] || { umount $pins && rmdir $pins; }
+	lockdep_works "at last"
+	is "nothing else has tainted the kernel" "$tainted" "$(taint)"
 	is "no network namespace is left over" "" "$(ip netns list)"
 	ok "the kernel's log reaches back to the start" sh -c "dmesg | grep -qF '$mark'"
 	is "the kernel's log is clean" "" "$(kernel_log | grep -E -f bad-log)"
@@ -197,4 +206,6 @@ mark="selftest ${0##*/} $$"
 echo "$mark" >/dev/kmsg
 trap died EXIT
 ktap_print_header
+tainted=$(taint)
+lockdep_works "at first"
 ! module_loaded || unload_module

@@ -267,8 +267,7 @@ rings() {
 
 # What the device tells about itself with netdev-genl.
 features() {
-	nsenter --net="/run/netns/$ns" "$kernel/tools/net/ynl/pyynl/cli.py" --no-schema --output-json \
-		--spec "$kernel/Documentation/netlink/specs/netdev.yaml" --do dev-get \
+	netdev_genl "$ns" --do dev-get \
 		--json "{\"ifindex\": $(ip netns exec "$ns" cat /sys/class/net/rlo0/ifindex)}" |
 		python3 -c "import json, sys; print(*sorted(json.load(sys.stdin)['$1']))"
 }
@@ -335,13 +334,24 @@ life() {
 	is "a device with a program is deleted" "" "$(ip -n "$ns" -o link show type rlo)"
 }
 
+# instances: NAPI instances of queues, and pools of pages, of all devices.
+instances() {
+	local dump
+	for dump in queue-get page-pool-get; do
+		netdev_genl "$ns" --dump $dump | python3 -c 'import json, sys
+print(sum("napi-id" in entry or "inflight" in entry for entry in json.load(sys.stdin)))'
+	done | xargs
+}
+
 # More than one queue: the program sees the queue, packets find their way.
 queues() {
 	ip -n "$ns" link add rlo0 address 02:00:00:00:00:07 numtxqueues 4 numrxqueues 4 type rlo
 	ip -n "$ns" link set rlo0 mtu 3502 up
 	ip -n "$ns" addr add 10.7.0.1/32 dev rlo0
 	forget
+	is "without a program: NAPI instances, pools of pages" "0 0" "$(instances)"
 	attach pass
+	is "four queues: NAPI instances, pools of pages" "8 4" "$(instances)"
 	is "four queues: what arrives" "$all" "$(deliver stack $count $size)"
 	ok "fewer queues" ip netns exec "$ns" ethtool -L rlo0 rx 2 tx 2
 	is "two queues: what arrives" "$all" "$(deliver stack $count $size)"
@@ -354,6 +364,7 @@ queues() {
 	is "the program has seen it" $((3 * count)) "$(seen packets)"
 	is "it was counted as sent and received" yes "$(same_both_ways)"
 	detach
+	is "without the program again: NAPI instances, pools of pages" "0 0" "$(instances)"
 	ok "generic XDP" ip -n "$ns" link set rlo0 xdpgeneric pinned $pins/pass
 	is "fewer queues are refused meanwhile" "netlink error: Device or resource busy (1)" \
 		"$(sentence ip netns exec "$ns" ethtool -L rlo0 rx 2 tx 2)"
