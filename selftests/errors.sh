@@ -62,6 +62,8 @@ same "an MTU beyond 32 bits" "ip -n $ns link set DEVICE mtu 4294967296"
 same "a TSO limit beyond the device's" "ip -n $ns link set DEVICE gso_max_size 524281"
 same "VLAN on it" "ip -n $ns link add link DEVICE name v0 type vlan id 1"
 same "a bridge's port" "ip -n $ns link add br0 type bridge; ip -n $ns link set DEVICE master br0; s=\$?; ip -n $ns link del br0; exit \$s"
+same "a team's port" "ip -n $ns link add t0 type team; ip -n $ns link set DEVICE master t0; s=\$?; ip -n $ns link del t0; exit \$s"
+same "a hardware address of zeros on a device that is there" "ip -n $ns link set DEVICE address 02:00:00:00:00:02 && ip -n $ns link set DEVICE address 00:00:00:00:00:00"
 [ -d /sys/module/netconsole ] || {
 	modprobe netconsole
 	undo "modprobe -r netconsole"
