@@ -13,18 +13,12 @@ shift
 log=$logs/beside-$target.log
 mkdir -p "$logs"
 say "Making $target at low priority beside what follows (log: ${log#"$top"/})"
-# In a process group of its own, which ends with this script.
-set -m
-nice -n 19 make --no-print-directory "$target" >"$log" 2>&1 </dev/null &
-beside=$!
-set +m
-trap 'kill -TERM -- "-$beside" 2>/dev/null || true' EXIT
-trap 'exit 130' INT TERM HUP
-
+make_target() { nice -n 19 make --no-print-directory "$target" >"$log" 2>&1; }
+beside make_target
 make --no-print-directory "$@"
 step "Making the rest of $target" "15 min at most" "beside-$target-rest" \
-	tail -n +1 -f --pid=$beside "$log"
-if ! wait $beside; then
+	tail -n +1 -f --pid="${besides[0]}" "$log"
+if ! wait "${besides[0]}"; then
 	cat "$log" >&2
 	exit 1
 fi

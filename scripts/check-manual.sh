@@ -7,7 +7,7 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-[ -n "${IN_BUILD_ROOT:-}" ] || die "check-manual.sh runs in the build root: scripts/in-root.sh scripts/check-manual.sh"
+needs_root
 page=$top/Documentation/rlo.4
 
 # The build root has not all manual pages that this one refers to.

@@ -9,7 +9,7 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-[ -n "${IN_BUILD_ROOT:-}" ] || die "checkpatch.sh runs in the build root: scripts/in-root.sh scripts/checkpatch.sh"
+needs_root
 checkpatch=$build/linux-$(cat "$release_file")/scripts/checkpatch.pl
 [ -f "$checkpatch" ] || die "$checkpatch is missing: run 'make kernel'"
 

@@ -7,7 +7,7 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-[ -n "${IN_BUILD_ROOT:-}" ] || die "deb.sh runs in the build root: scripts/in-root.sh scripts/deb.sh"
+needs_root
 version=$(dpkg-parsechangelog -l "$top/debian/changelog" -S Version)
 dir=$build/deb/rust-loopback-$version
 

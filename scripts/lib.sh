@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Shared by the scripts of this folder: messages, and long steps that show
-# that they are moving and leave a log. Sourced, not run.
+# Shared by the scripts of this folder: messages, long steps that show that they
+# are moving and leave a log, what runs beside, checks that are counted. Sourced, not run.
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$top/build
@@ -10,6 +10,12 @@ logs=$build/logs
 
 say() { printf '==> %s\n' "$*"; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+# For scripts that run in the build root only.
+needs_root() {
+	[ -n "${IN_BUILD_ROOT:-}" ] ||
+		die "${0##*/} runs in the build root: scripts/in-root.sh scripts/${0##*/}"
+}
 
 # step DESCRIPTION EXPECTED LOG COMMAND...
 #
@@ -50,6 +56,37 @@ step() {
 	printf '    done in %d s\n' $((SECONDS - started))
 }
 
+# beside COMMAND...: runs it in the background, in a process group of its own, which ends with
+# this script. The process is the last one of besides.
+besides=()
+beside() {
+	trap 'for pid in "${besides[@]}"; do kill -TERM -- "-$pid" 2>/dev/null || true; done' EXIT
+	trap 'exit 130' INT TERM HUP
+	set -m
+	"$@" </dev/null &
+	besides+=($!)
+	set +m
+}
+
+# tally FILES LOG...: counts the checks of as many selftests in what 'make run_tests' has printed,
+# in passed, failed and skipped. Succeeds if all passed and none was skipped.
+# shellcheck disable=SC2034 # for the scripts that source this file
+tally() {
+	local files=$1 ended unsuccessful
+	shift
+	count() { cat "${@:2}" | grep -cE "$1" || true; }
+	ended=$(count '^(not )?ok [0-9]+ selftests' "$@")
+	unsuccessful=$(count '^not ok' "$@")
+	skipped=$(count '^(# )?ok .*# SKIP' "$@")
+	passed=$(($(count '^# ok ' "$@") - $(count '^# ok .*# SKIP' "$@")))
+	failed=$(($(count '^# not ok ' "$@") + $(count '^not ok .*(TIMEOUT|missing)' "$@")))
+	if [ "$ended" -ne "$files" ]; then
+		printf 'error: %d of %d tests came to an end; see %s\n' "$ended" "$files" "${*#"$top"/}" >&2
+		failed=$((failed + files - ended))
+	fi
+	[ "$failed" -eq 0 ] && [ "$skipped" -eq 0 ] && [ "$passed" -gt 0 ] && [ "$unsuccessful" -eq 0 ]
+}
+
 # apt ARGUMENT...: apt-get in the root (see in-root.sh). Services must not be started there,
 # says policy-rc.d, which a system that is booted must not have.
 apt() {
@@ -67,6 +104,9 @@ apt() {
 # shellcheck disable=SC2034 # for the scripts that source this file
 all_series=(7.2 7.3)
 flavour=cloud-amd64
+
+# series_of RELEASE: 7.3 of 7.3.4+deb13-cloud-amd64.
+series_of() { printf '%s' "$1" | grep -oE '^[0-9]+\.[0-9]+'; }
 
 # newest_kernel SERIES: the release of it that the archive has.
 newest_kernel() {

@@ -32,7 +32,7 @@ done
 output=$(realpath -m "${output:-$build/linux-$release}")
 
 headers=/usr/src/linux-headers-$release
-series=$(printf '%s' "$release" | grep -oE '^[0-9]+\.[0-9]+') ||
+series=$(series_of "$release") ||
 	die "'$release' does not look like a kernel release"
 source=/usr/src/linux-source-$series.tar.xz
 stamp=$output/.rust-ready
@@ -47,7 +47,7 @@ for command in make gcc-14 bc bison flex rustc bindgen clang-19 pahole xz; do
 	command -v $command >/dev/null || missing+=("$command")
 done
 [ ${#missing[@]} -eq 0 ] ||
-	die "not found: ${missing[*]}; as root run: apt-get install make gcc-14 bc bison flex libelf-dev libssl-dev rustc rust-src rustfmt bindgen clang-19 libclang-19-dev pahole xz-utils"
+	die "not found: ${missing[*]}; as root run: apt-get install make gcc-14 bc bison flex libelf-dev libssl-dev rustc rust-src rustfmt bindgen clang-19 libclang-19-dev llvm-19 pahole xz-utils"
 
 wanted=$(sed -n 's/^CONFIG_RUSTC_VERSION_TEXT="\(.*\)"$/\1/p' "$headers/.config")
 rustc=$(rustc --version)
@@ -135,6 +135,7 @@ shrink() {
 	find "$output/tools" "$output/rust" -type d -empty -delete
 }
 
+say "Kernel $release ($need), compiler $rustc"
 step "Unpacking the kernel sources of $release" "15 s" kernel-unpack unpack
 step "Preparing the kernel tree for Rust modules" "2 min" kernel-prepare prepare
 check_symbols

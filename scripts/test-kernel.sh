@@ -37,10 +37,10 @@ uml | native)
 	;;
 *) die "$usage" ;;
 esac
-[ -n "${IN_BUILD_ROOT:-}" ] || die "test-kernel.sh runs in the build root: $usage"
+needs_root
 
 stock=$(cat "$release_file")
-series=$(printf '%s' "$stock" | grep -oE '^[0-9]+\.[0-9]+')
+series=$(series_of "$stock")
 source=/usr/src/linux-source-$series.tar.xz
 tree=$build/linux-$kernel
 

@@ -36,19 +36,7 @@ for series in "${all_series[@]}"; do
 	grep -E '^# running|^# not ok|^(not )?ok |^error|^    ' "$log"
 	# What was asked for is what ran, and all of it.
 	grep -qx "# running: $release" "$log" || die "the guest did not run the kernel $release; see ${log#"$top"/}"
-	count() { grep -cE "$1" "$log" || true; }
-	ended=$(count '^(not )?ok [0-9]+ selftests')
-	wanted=$(wc -w <<<"$tests")
-	if [ "$ended" -ne "$wanted" ]; then
-		printf 'error: %d of %d tests came to an end on %s\n' "$ended" "$wanted" "$release" >&2
-		status=1
-	fi
-	skipped=$(count '^(# )?ok .*# SKIP')
-	passed=$(($(count '^# ok ') - $(count '^# ok .*# SKIP')))
-	failed=$(($(count '^# not ok ') + $(count '^not ok .*(TIMEOUT|missing)')))
-	if [ "$failed" -gt 0 ] || [ "$skipped" -gt 0 ] || [ "$passed" -eq 0 ]; then
-		status=1
-	fi
+	tally "$(wc -w <<<"$tests")" "$log" || status=1
 	printf '%s: %d passed, %d failed, %d skipped\n' "$release" "$passed" "$failed" "$skipped"
 done
 exit $status

@@ -72,7 +72,7 @@ guest() {
 
 case ${1:-} in
 '')
-	[ -n "${IN_BUILD_ROOT:-}" ] || die "test-signing.sh runs in the build root: scripts/in-root.sh scripts/test-signing.sh"
+	needs_root
 	step "Signing modules with a new key" "2 s" signing prepare
 	status=0
 	for mode in tolerant enforced; do

@@ -12,8 +12,7 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-[ -n "${IN_BUILD_ROOT:-}" ] ||
-	die "upstream.sh runs in the build root: scripts/in-root.sh scripts/upstream.sh"
+needs_root
 
 release=$(cat "$release_file")
 tree=$build/linux-$release
