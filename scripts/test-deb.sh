@@ -45,9 +45,10 @@ set_up() {
 	in_system sh -ex -c 'cd "$1"
 		cp modprobe.d/* /etc/modprobe.d/
 		cp modules-load.d/* /etc/modules-load.d/
+		cp sysctl.d/* /etc/sysctl.d/
 		cp systemd-networkd/* /etc/systemd/network/
 		cp ifupdown/* /etc/network/interfaces.d/
-		systemctl enable systemd-networkd rlo@service1 rlo@service2' sh "$examples"
+		systemctl enable systemd-networkd rlo@service1 rlo@web-1' sh "$examples"
 }
 
 remove_kernel() {
@@ -123,8 +124,8 @@ installed() {
 	is "the files of the package are as they were made" "" "$(dpkg --verify rust-loopback-dkms)"
 	is "the manual page" /usr/share/man/man4/rlo.4.gz "$(man -w 4 rlo)"
 	is "the examples" "ifupdown/rlo modprobe.d/rust_loopback.conf modules-load.d/rust_loopback.conf \
-systemd-networkd/60-rlo0.network systemd-networkd/60-rlo1.network \
-systemd-networkd/60-service1.network systemd-networkd/60-service2.network" \
+sysctl.d/rust_loopback.conf systemd-networkd/60-rlo0.network systemd-networkd/60-rlo1.network \
+systemd-networkd/60-service1.network systemd-networkd/60-web-1.network" \
 		"$(cd $examples && find . -type f | sed 's|^\./||' | sort | xargs)"
 }
 
@@ -203,24 +204,27 @@ booted() {
 	is "the state of the system" running "$(systemctl is-system-running --wait)"
 	is "units that failed" "" "$(systemctl --failed --plain --no-legend | awk '{ print $1 }' | xargs)"
 	is "the kernel" "$1" "$(uname -r)"
-	is "devices" "backend1 rlo0 rlo1 router0 service1 service2" "$(rlo_devices)"
+	is "devices" "backend1 rlo0 rlo1 router0 service1 web-1" "$(rlo_devices)"
 	is "systemd-networkd: a device of numdevs=2" "rlo0 10.7.1.1/32 fd00:7:1::1/128" "$(addresses rlo0)"
 	is "systemd-networkd: the other one" "rlo1 10.7.1.2/32 fd00:7:1::2/128" "$(addresses rlo1)"
 	is "systemd-networkd: a device of rlo@service1" "$of_service1" "$(addresses service1)"
-	is "systemd-networkd: a device of rlo@service2" "service2 10.7.4.1/24 fd00:7:4::1/128" "$(addresses service2)"
-	is "and its MTU" 1500 "$(cat /sys/class/net/service2/mtu)"
+	is "systemd-networkd: a device of rlo@web-1" "web-1 10.7.4.1/24 fd00:7:4::1/128" "$(addresses web-1)"
+	is "and its MTU" 1500 "$(cat /sys/class/net/web-1/mtu)"
 	is "ifupdown: a device" "$of_backend1" "$(addresses backend1)"
 	is "ifupdown: a router's" "router0 10.7.3.1/32" "$(addresses router0)"
 	is "what systemd-networkd says of each" \
-		"backend1=unmanaged rlo0=configured rlo1=configured router0=unmanaged service1=configured service2=configured" \
-		"$(networkctl list --no-legend --no-pager backend1 rlo0 rlo1 router0 service1 service2 |
+		"backend1=unmanaged rlo0=configured rlo1=configured router0=unmanaged service1=configured web-1=configured" \
+		"$(networkctl list --no-legend --no-pager backend1 rlo0 rlo1 router0 service1 web-1 |
 			awk '{ print $2 "=" $NF }' | sort | xargs)"
+
+	ok "a program binds to an IPv6 address" python3 -c \
+		'import socket; socket.create_server(("fd00:7::1", 7777), family=socket.AF_INET6)'
 
 	pings 10.7.1.1 rlo0 lo
 	pings fd00:7:1::2 rlo1 lo
 	pings 10.7.0.1 service1 lo
 	pings fd00:7::1 service1 lo
-	pings 10.7.4.200 service2 lo
+	pings 10.7.4.200 web-1 lo
 	pings 10.7.2.1 backend1 lo
 	pings 10.7.3.1 lo router0
 	pings 127.0.0.1 lo service1
@@ -228,7 +232,7 @@ booted() {
 	ok "rlo@service1 is restarted" systemctl restart rlo@service1
 	is "and its device has the addresses again" "$of_service1" "$(until_there "$of_service1" addresses service1)"
 	pings 10.7.0.1 service1 lo
-	ok "rlo@service2 is stopped" systemctl stop rlo@service2
+	ok "rlo@web-1 is stopped" systemctl stop rlo@web-1
 	ok "ifdown backend1" ifdown backend1
 	is "both devices are gone" "rlo0 rlo1 router0 service1" "$(rlo_devices)"
 	ok "ifup backend1" ifup backend1
@@ -255,7 +259,7 @@ purged() {
 	is "what DKMS has is its key" "mok.key mok.pub" "$(cd /var/lib/dkms && echo *)"
 	is "what else is called after it" "" "$(find /var /boot /usr/src -maxdepth 4 -name '*rust[-_]loopback*')"
 	is "the copies of examples" "/etc/modprobe.d/rust_loopback.conf /etc/modules-load.d/rust_loopback.conf \
-/etc/network/interfaces.d/rlo /etc/systemd/network/60-rlo0.network /etc/systemd/network/60-rlo1.network" \
+/etc/network/interfaces.d/rlo /etc/sysctl.d/rust_loopback.conf /etc/systemd/network/60-rlo0.network /etc/systemd/network/60-rlo1.network" \
 		"$(find /etc -name '*rust[-_]loopback*' -o -name '*rlo*' | sort | xargs)"
 	is "the manual page" 16 "$(man -w 4 rlo >/dev/null 2>&1; echo $?)"
 	pings 10.7.1.1 rlo0 lo
