@@ -18,7 +18,7 @@ MO ?= $(CURDIR)/build/module
 kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR) MO=$(MO)
 # The same build, in the root: $(call build_for,TREE,OUTPUT) TARGET.
 build_for = $(in_root) make -j$(shell nproc) KDIR=/src/build/linux-$(1) MO=/src/build/$(2) \
-	KRUSTFLAGS=-Dwarnings KCFLAGS=-Werror
+	SAMPLES=1 KRUSTFLAGS=-Dwarnings KCFLAGS=-Werror
 
 # Leaves nothing between the sources.
 python := env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=scripts python3
@@ -293,4 +293,4 @@ help: ## List the targets
 	@echo "Targets:"
 	@sed -n 's/^\([a-z_-]*\):.*## \(.*\)/  \1|\2/p' Makefile | \
 		while IFS='|' read -r target text; do printf '%-18s%s\n' "$$target" "$$text"; done
-	@echo "Variables: KDIR= KERNEL= INSTALL_MOD_PATH= ACCEL=kvm|tcg RENEW="
+	@echo "Variables: KDIR= KERNEL= SAMPLES= INSTALL_MOD_PATH= SIGN= ACCEL=kvm|tcg TESTS= MINUTES= SEED= PART= RENEW="
