@@ -20,7 +20,8 @@ say "Running the lab $1 in a guest (about $2; log: ${log#"$top"/})"
 # what is measured is comparable, and time that is only waited for is skipped.
 # shellcheck disable=SC2016 # for the guest's shell
 "$top/scripts/guest.sh" -d -m 1536 -n "lab-$1" -t 1800 \
-	sh -c 'insmod build/module/rust_loopback.ko numdevs=0 && exec "$@"' sh "${@:4}" 2>&1 | tee "$log" ||
+	sh -c 'insmod build/module/rust_loopback.ko numdevs=0 &&
+		echo "Linux $(uname -r), $(date -u +%F)" && exec "$@"' sh "${@:4}" 2>&1 | tee "$log" ||
 	die "not all was as the lab expects; see ${log#"$top"/}, and build/logs/guest-lab-$1.log for the kernel's log"
 if [ -n "${RENEW:-}" ]; then
 	cp "$log" "$transcript"

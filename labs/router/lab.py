@@ -35,6 +35,8 @@ LINKS = {
 LOOPBACKS = ("rlo1", "service1", "service2")
 # Seconds until what has to happen has happened, however busy the machine is.
 LIMIT = 240
+# Seconds until a BGP session is given up, in frr.conf and bird.conf.
+HOLD = 30
 
 failures = []
 
@@ -337,12 +339,15 @@ class Frr:
         eventually("r1: r2 announces each of its loopbacks, lo too, as a host", sorted(hosts),
                    lambda: sorted(stub for stub in self.stubs("r1", "10.255.0.2")
                                   if stub.endswith("/32")))
-        for prefix in ("10.9.2.1", "10.2.2.1"):
+        # Of these BGP has only the first.
+        for prefix in ("10.1.2.1", "10.9.2.1", "10.2.2.1"):
             eventually(f"r1: a route of OSPF to {prefix}", ["ospf"], lambda: protocols("r1", prefix))
         expect("r1: the prefix of service2 is still a route of BGP", ["bgp"],
                protocols("r1", "10.2.2.0/24"))
 
         title("r2: which address becomes the router-id")
+        expect("r2: 'show ip router-id' does not show zebra's own choice", False,
+               "10.255.0.2" in self.vty("r2", "zebra", "show ip router-id"))
         self.higher("dummy", "dummy0", "10.255.255.254")
         self.higher("rlo", "rlo9", "10.255.255.2")
         eventually("r2: ospfd takes the highest address of all loopbacks at once, bgpd keeps its own",
@@ -354,6 +359,16 @@ class Frr:
         self.configure("r2", "mgmtd", "ip router-id 10.255.0.2")
         eventually("r2: what is configured wins", "10.255.0.2",
                    lambda: self.router_ids("r2")["bgpd"])
+        expect("r2: 'show ip router-id' shows it", True,
+               "10.255.0.2" in self.vty("r2", "zebra", "show ip router-id"))
+        self.configure("r2", "mgmtd", "no ip router-id 10.255.0.2")
+        for device in (*LOOPBACKS, "rlo9"):
+            say(f"       # ip -n r2 link del {device}")
+            run("ip", "-n", "r2", "link", "del", device)
+        say("       # ip -n r2 addr del 10.9.2.1/32 dev lo")
+        run("ip", "-n", "r2", "addr", "del", "10.9.2.1/32", "dev", "lo")
+        eventually("r2: without loopbacks bgpd takes the highest address of all, a link's",
+                   "192.168.232.2", lambda: self.router_ids("r2")["bgpd"])
 
     def higher(self, kind, device, high):
         for command in (f"link add {device} type {kind}", f"link set {device} up",
@@ -437,8 +452,13 @@ class Bird:
                        lambda: "[backbone " in self.ask("r1", f"show route {prefix} primary"))
 
         title("r2: which address becomes the router-id")
+        for command in ("link add dummy0 type dummy", "link set dummy0 up",
+                        "addr add 10.0.2.1/32 dev dummy0", "link add rlo8 type rlo",
+                        "addr add 10.0.0.1/32 dev rlo8"):
+            say(f"       # ip -n r2 {command}")
+            run("ip", "-n", "r2", *command.split())
         for name, line, chosen in (
-            ("none", "", "10.1.2.1"),
+            ("none", "", "10.0.2.1"),
             ("service2", 'router id from "service2";', "10.2.2.1"),
             ("explicit", "router id 10.255.0.2;", "10.255.0.2"),
         ):
@@ -560,6 +580,9 @@ class Lab:
         say(f"       TCP: {stream.good} numbers, the longest pause {stream.pause:.2f} s")
         say(f"       ping: {sent} sent, {lost} lost, {longest} of them in a row"
             f" (one every 0.1 s)\n")
+        expect("the echoes that were lost are one gap", lost, longest)
+        expect("the gap and the pause are shorter than the hold time", True,
+               max(longest * 0.1, stream.pause) < HOLD)
         self.undisturbed(before)
         mend(device)
         self.full_again()
