@@ -37,7 +37,7 @@ def resolve_links(app, doctree, docname):
     }
     for link in doctree.findall(nodes.reference):
         file, _, anchor = link.get("refuri", "").partition("#")
-        if "://" in file or not file.endswith(".rst"):
+        if link.get("internal") or not file or "://" in file:
             continue
         block = link
         while block.source is None:

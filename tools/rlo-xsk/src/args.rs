@@ -17,7 +17,7 @@ use crate::xsk::{self, BusyPoll, Copying, MAX_SIZE};
 ///
 ///   ip link add fast numrxqueues 2 numtxqueues 2 type rlo
 ///   ethtool --set-priv-flags fast queue-pairs on
-///   ip link set fast mtu 3498 up
+///   ip link set fast mtu 3502 up
 ///   rlo-xsk recv -i fast -q 1 &
 ///   rlo-xsk send -i fast -q 0 --count 1000000
 ///

@@ -12,7 +12,8 @@ use rustix::io::Errno;
 
 use crate::xsk::Copying;
 
-/// The largest MTU whose frames have room in a chunk, with the kernel's own data around them.
+/// The largest MTU whose frames have room in a chunk on any device, with the kernel's own data
+/// around them and, which veth allows for, a VLAN tag.
 const ZERO_COPY_MTU: u32 = 3498;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
