@@ -7,6 +7,7 @@ import fcntl
 import os
 import socket
 import struct
+import sys
 import time
 
 from xsk import BPF_MAP_UPDATE_ELEM, BPF_OBJ_GET, bpf
@@ -15,9 +16,11 @@ from xsk import BPF_MAP_UPDATE_ELEM, BPF_OBJ_GET, bpf
 NLMSG = struct.Struct("IHHII")
 REQUEST, ACK, CREATE, EXCL = 1, 4, 0x400, 0x200
 NEWLINK, DELLINK, GETLINK, NEWADDR, DELADDR = 16, 17, 18, 20, 21
+DUMP, GETADDR = 0x300, 22
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINKINFO = 1, 3, 4, 18
 IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES = 31, 32
 IFLA_XDP, IFLA_XDP_FD, IFLA_XDP_FLAGS, XDP_FLAGS_DRV = 43, 1, 3, 1 << 2
+IFLA_XDP_DRV_PROG_ID, IFLA_XDP_SKB_PROG_ID, XDP_FLAGS_SKB = 5, 6, 1 << 1
 IFF_UP = 1
 IFA_F_TENTATIVE = 0x40
 NESTED = 1 << 15
@@ -30,6 +33,7 @@ RX, TX, RX_BYTES, TX_BYTES, _, _, RX_DROPPED, TX_DROPPED = range(8)
 SIOCETHTOOL = 0x8946
 GSTATS, GPFLAGS, SPFLAGS, GCHANNELS, SCHANNELS = 0x1D, 0x27, 0x28, 0x3C, 0x3D
 GRINGPARAM, SRINGPARAM = 0x10, 0x11
+GTSO, STSO = 0x1E, 0x1F
 OWN_TRAFFIC, QUEUE_PAIRS = 1, 2
 SIOCGIFINDEX = 0x8933
 
@@ -84,8 +88,25 @@ class Netlink:
             offset = 0
             while offset < len(data):
                 length, kind = NLMSG.unpack_from(data, offset)[:2]
-                if kind == 2:  # NLMSG_ERROR
+                if kind in (2, 3):  # NLMSG_ERROR, NLMSG_DONE
                     return -struct.unpack_from("i", data, offset + NLMSG.size)[0]
+                offset += (length + 3) & ~3
+
+    def messages(self, kind, body, flags=0):
+        """What a request is answered with, without the headers of netlink."""
+        self.request(kind, body, flags)()
+        found = []
+        while True:
+            data, offset = self.socket.recv(1 << 18), 0
+            while offset < len(data):
+                length, kind = NLMSG.unpack_from(data, offset)[:2]
+                content = data[offset + NLMSG.size : offset + length]
+                if kind in (2, 3):
+                    failure = -struct.unpack_from("i", content)[0]
+                    if failure:
+                        raise OSError(failure, os.strerror(failure))
+                    return found
+                found.append(content)
                 offset += (length + 3) & ~3
 
 
@@ -93,6 +114,12 @@ def pinned(path):
     """A program or a map that is pinned there."""
     name = ctypes.create_string_buffer(path.encode())
     return bpf(BPF_OBJ_GET, ctypes.addressof(name))
+
+
+def identity(program):
+    """That of a program, as a device tells it."""
+    with open(f"/proc/self/fdinfo/{program}", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("prog_id:"))
 
 
 class Array:
@@ -173,10 +200,10 @@ class Device:
         """That of a request to set it up or down."""
         return link(IFF_UP, IFF_UP if up else 0, self.index())
 
-    def xdp_body(self, program):
+    def xdp_body(self, program, mode=XDP_FLAGS_DRV):
         """That of a request for a program."""
         xdp = attribute(IFLA_XDP_FD, struct.pack("i", program))
-        xdp += attribute(IFLA_XDP_FLAGS, XDP_FLAGS_DRV)
+        xdp += attribute(IFLA_XDP_FLAGS, mode)
         return link(index=self.index()) + attribute(IFLA_XDP | NESTED, xdp)
 
     def address_body(self, address):
@@ -214,6 +241,21 @@ class Device:
     def attach(self, program):
         """Attaches a program; -1 for none."""
         self.do(NEWLINK, self.xdp_body(program))
+
+    def program(self, mode=IFLA_XDP_DRV_PROG_ID):
+        """The identity of its program; 0 if it has none."""
+        (message,) = self.netlink.messages(GETLINK, link(index=self.index()))
+        xdp = dict(attributes(message, 16))[IFLA_XDP]
+        return int.from_bytes(dict(attributes(xdp, 0)).get(mode, b""), sys.byteorder)
+
+    def addresses(self):
+        """Its addresses."""
+        index, found = self.index(), []
+        for message in self.netlink.messages(GETADDR, bytes(8), DUMP):
+            if struct.unpack_from("I", message, 4)[0] == index:
+                address = dict(attributes(message, 8))[1]
+                found.append(socket.inet_ntop(message[0], address))
+        return found
 
     def read(self, *path):
         """A file of the device."""

@@ -3,19 +3,22 @@
 """Everything at once, and everything very often.
 
     races.py changes MODULE PINS SECONDS SEED
-    races.py exact SECONDS SEED
-    races.py cycles COUNT SECONDS SEED
-    races.py lives COUNT SECONDS SEED
+    races.py exact PINS SECONDS SEED
+    races.py cycles PINS COUNT SECONDS SEED
+    races.py lives PINS COUNT SECONDS SEED
 
 changes: processes change devices, remove namespaces and the module, while others send and read
-statistics. exact: packets are counted while CPUs go and come and senders stop. cycles: a device
-is added and deleted; lives: a network namespace with a busy device is made and removed: until
-there were COUNT or SECONDS are over, and the kernel's memory must not have grown.
+statistics, and CPUs go and come. exact: packets are counted while CPUs go and come and senders
+stop, without a program and with one. cycles: a device is added and deleted; lives: a network
+namespace with a busy device is made and removed: until there were COUNT or SECONDS are over, and
+the kernel's memory must not have grown.
 """
 
+import collections
 import contextlib
 import errno
 import os
+import re
 import select
 import signal
 import socket
@@ -44,6 +47,8 @@ from device import (
     SCHANNELS,
     SPFLAGS,
     SRINGPARAM,
+    TX,
+    TX_BYTES,
     TX_DROPPED,
     Device,
     Netlink,
@@ -53,6 +58,9 @@ from device import (
     statistics,
 )
 from stress import (
+    PAGE_POOL_DETACH_TIME,
+    PAGE_POOL_GET,
+    Generic,
     Outcomes,
     Team,
     check,
@@ -62,12 +70,14 @@ from stress import (
     memory,
     merge,
     note,
+    qstats,
     receivers,
     slow,
     table,
     unload,
     write,
 )
+from xdp import UDP_SEGMENT
 from xsk import Port, checked, libc
 
 DEVICES = 4
@@ -75,6 +85,12 @@ DEVICES = 4
 COUNTED = DEVICES + 1
 # So many lives show a leak.
 ENOUGH = 200
+# In so many seconds each kind of change succeeds, on a slow machine, too.
+TIME_FOR_ALL = 120
+# ethtool
+GSTRINGS, SET_OF_STATISTICS, MOST_STATISTICS = 0x1B, 1, 256
+# A ring holds so few packets, and a call sends more.
+RING, BURST = 64, 80
 CPU1 = "/sys/devices/system/cpu/cpu1/online"
 # What may happen to those who send to addresses that come and go.
 SENDING = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EINVAL, errno.ENETDOWN, errno.ENODEV,
@@ -90,6 +106,29 @@ def up_loopback():
 def addresses(number):
     """Those of a device."""
     return f"10.7.{number}.1", f"fd00:7:{number}::1"
+
+
+def ethtool_values(device):
+    """A function that returns the values of 'ethtool -S'."""
+    # With a number that is not right, the core answers with none and does not ask the driver; it
+    # does not look at 0.
+    ask = device.ethtool(GSTATS, bytes(4 + 8 * MOST_STATISTICS))
+
+    def call():
+        values = ask()
+        return struct.unpack_from(f"{struct.unpack_from('I', values)[0]}Q", values, 4)
+
+    return call
+
+
+def by_queue(device):
+    """What 'ethtool -S' counts, added up over the queues."""
+    room = struct.pack("II", SET_OF_STATISTICS, 0) + bytes(32 * MOST_STATISTICS)
+    names, sums = device.ethtool(GSTRINGS, room)(), collections.Counter()
+    for number, value in enumerate(ethtool_values(device)()):
+        name = names[8 + 32 * number : 40 + 32 * number].rstrip(b"\0").decode()
+        sums[re.sub(r"_queue_\d+", "", name)] += value
+    return sums
 
 
 # --- Changes -------------------------------------------------------------
@@ -158,30 +197,40 @@ def change(dice, end, program):
         ("pool", 2, pool, (errno.EINVAL, errno.EBUSY, errno.ENETDOWN, errno.EOPNOTSUPP)),
     )  # fmt: skip
     weights = [kind[1] for kind in kinds]
+    # What never succeeds is to be seen.
+    outcomes.counts.update({f"{name}: done": 0 for name, *_ in kinds})
     while time.monotonic() < end:
         (name, _, function, allowed), number = (
             dice.choices(kinds, weights)[0], dice.randrange(DEVICES))  # fmt: skip
-        outcomes.call(name, lambda: function(devices[number], number), allowed)  # pylint: disable=cell-var-from-loop
+        if not outcomes.call(name, lambda: function(devices[number], number), allowed):  # pylint: disable=cell-var-from-loop
+            # There may be no module.
+            time.sleep(0.001)
     return outcomes.result()
 
 
 def send(dice, end, cpu):
     """Sends from a CPU: datagrams of both families, and frames."""
-    os.sched_setaffinity(0, {cpu})
     outcomes = Outcomes(SENDING)
     four = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     six = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     frames = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     while time.monotonic() < end:
+        # When the CPU goes, it is another one; it cannot be asked for until it is back.
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, {cpu})
         number = dice.randrange(DEVICES)
         addresses4, addresses6 = addresses(number)
         data = bytes(dice.choice((1, 100, 1400, 9000, 60000)))
+        sent = False
         for name, function in (
             ("IPv4", lambda: four.sendto(data, (addresses4, 9))),
             ("IPv6", lambda: six.sendto(data, (addresses6, 9))),
             ("frames", lambda: frames.sendto(bytes(60), (f"r{number}", 0x0800))),
         ):
-            outcomes.call(name, function)
+            sent |= outcomes.call(name, function)
+        # Lets those go on who make what is missing.
+        if not sent:
+            time.sleep(0.001)
     return outcomes.result()
 
 
@@ -232,7 +281,7 @@ def stream(dice, end):
 def read(dice, end):
     """Reads statistics in every way there is."""
     outcomes, device = Outcomes([errno.ENODEV]), Device("")
-    dump = Netlink()
+    dump, netdev = Netlink(), Generic("netdev")
 
     def file(*path):
         with open("/".join(path), "rb") as opened:
@@ -246,33 +295,36 @@ def read(dice, end):
 
     while time.monotonic() < end:
         device.name = f"r{dice.randrange(DEVICES)}"
-        outcomes.call("ethtool -S", device.ethtool(GSTATS, struct.pack("I", 256) + bytes(8 * 256)))
+        outcomes.call("ethtool -S", ethtool_values(device))
         outcomes.call("rtnetlink", links)
+        outcomes.call("netdev-genl", lambda: qstats(netdev, device.index(), dice.random() < 0.5))
         outcomes.call("/proc/net/dev", lambda: file("/proc/net/dev"))
         outcomes.call("sysfs", lambda: file("/sys/class/net", device.name, "statistics/rx_packets"),
                       [errno.ENOENT, errno.EINVAL])  # fmt: skip
     return outcomes.result()
 
 
-def namespaces(dice, end):
+def namespaces(dice, end, program):
     """Namespaces with a busy device come and go."""
     outcomes = Outcomes()
     while time.monotonic() < end:
         # The module may have gone, with the device.
-        outcomes.count("namespace", life(dice.randrange(20)),
+        outcomes.count("namespace", life(dice.randrange(20), dice.choice((None, program))),
                        (errno.EOPNOTSUPP, errno.ENODEV, *SENDING))  # fmt: skip
         time.sleep(dice.random() / 50)
     return outcomes.result()
 
 
 def modules(dice, end, module):
-    """The module is removed and comes back."""
-    outcomes = Outcomes()
+    """The module is removed and comes back, and is there most of the time."""
+    outcomes, least, took = Outcomes(), 10 if slow() else 3, 0
     while time.monotonic() < end:
-        time.sleep(dice.random() * (10 if slow() else 3))
+        time.sleep(dice.random() * max(least, 6 * took))
+        begin = time.monotonic()
         outcomes.call("unload", unload, [errno.EAGAIN, errno.EBUSY])
         time.sleep(dice.random() / 10)
         outcomes.call("load", lambda: load(module, "numdevs=2"), [errno.EEXIST])
+        took = time.monotonic() - begin
     return outcomes.result()
 
 
@@ -289,9 +341,12 @@ def changes(module, pins, seconds, seed):
     team.start("receive", receive, end)
     team.start("stream", stream, end)
     team.start("read", read, end)
-    team.start("namespaces", namespaces, end)
+    team.start("namespaces", namespaces, end, program)
     team.start("modules", modules, end, module)
+    # Each time the whole machine stops for a moment.
+    team.start("hotplug", hotplug, end, 2)
     results = team.results(float(seconds) + 120)
+    write(CPU1, "1")
     check("processes that did not come to their end", "",
           " ".join(name for name, result in results.items() if result is None))
     for what, figures in (
@@ -302,21 +357,37 @@ def changes(module, pins, seconds, seed):
         counts = merge(what, [result for name, result in results.items()
                               if name.split()[0] == what and result])  # fmt: skip
         table(what, counts)
-        done = sum(number for name, number in counts.items() if name.endswith(": done"))
-        check(f"{what}: some of them succeeded", True, done > 0)
+        done = collections.Counter()
+        for name, number in counts.items():
+            kind, text = name.rsplit(": ", 1)
+            done[kind] += number if text == "done" else 0
+        if float(seconds) >= TIME_FOR_ALL:
+            check(f"{what}: each kind succeeded", "",
+                  " ".join(sorted(kind for kind, number in done.items() if not number)))
+        else:
+            check(f"{what}: some of them succeeded", True, done.total() > 0)
         if figures:
-            figure(figures, done)
+            figure(figures, done.total())
+    times = results["hotplug"] or 0
+    check("hotplug: a CPU went and came", True, times > 0)
+    figure("CPU offline and online while everything changed", times)
 
 
 # --- Exact ---------------------------------------------------------------
 
 
-def count_sent(dice, end, index):
-    """Sends, and counts what was taken from it."""
+def count_sent(dice, end, index, bursts):
+    """Sends, and counts what was taken from it. BURSTS: also many datagrams in a call, which the
+    kernel sends before NAPI runs on this CPU."""
     sock = socket.socket(*((socket.AF_INET, socket.SOCK_DGRAM) if index % 2 else
                            (socket.AF_INET6, socket.SOCK_DGRAM)))  # fmt: skip
     address, number, size = addresses(COUNTED)[1 - index % 2], 0, 0
     while time.monotonic() < end:
+        if bursts and not dice.randrange(20):
+            segment = [(socket.SOL_UDP, UDP_SEGMENT, struct.pack("H", 100))]
+            sock.sendmsg([bytes(100 * BURST)], segment, 0, (address, 9))
+            number += BURST
+            continue
         data = bytes(dice.choice((10, 100, 1400, 20000)))
         sock.sendto(data, (address, 9))
         number, size = number + 1, size + len(data) + (28 if index % 2 else 48)
@@ -333,13 +404,13 @@ def watch(_, end, index):
     return back, reads
 
 
-def hotplug(dice, end):
+def hotplug(dice, end, pause=0.2):
     """A CPU goes and comes."""
     times = 0
     while time.monotonic() < end:
         for state in "0", "1":
             write(CPU1, state)
-            time.sleep(dice.random() / 5)
+            time.sleep(dice.random() * pause)
         times += 1
     return times
 
@@ -359,51 +430,97 @@ def stop(dice, end, victims):
     return times
 
 
-def exact(seconds, seed):
-    """Counters are exact, whatever happens to CPUs and senders."""
-    device = Device("r0")
+def drained(what, device, netlink):
+    """Waits until the rings are empty, and checks that what was put into them has come out again.
+    Returns how many packets found one full."""
+    end = time.monotonic() + 10
+    while True:
+        received, queues = statistics(netlink, device.index())[RX], by_queue(device)
+        if queues["rx_xdp_pass"] == received or time.monotonic() > end:
+            break
+        time.sleep(0.1)
+    check(f"{what}: packets that the program let pass are those received", received,
+          queues["rx_xdp_pass"])  # fmt: skip
+    return queues["rx_xdp_ring_full"]
+
+
+def counted(what, program, seconds, seed):
+    """Packets are counted, in every way there is."""
+    device, netlink = Device("r0"), Netlink()
     device.do(NEWLINK, device.body(4, 65536), CREATE | EXCL)
+    if program is not None:
+        # Before the first packet, so that all that the device counts has been in a ring
+        device.ethtool(SRINGPARAM, struct.pack("8I", 0, 0, 0, 0, RING, 0, 0, RING))()
+        device.attach(program)
     device.do(NEWLINK, device.up_body(True))
     device.assign(*addresses(COUNTED))
     device.settle()
-    netlink, index = Netlink(), device.index()
+    index = device.index()
     before = statistics(netlink, index)
     # Nobody has to read what arrives: what is too much is dropped behind the device.
     sinks = list(receivers())
-    end, team = time.monotonic() + float(seconds), Team(seed)
+    end, team = time.monotonic() + seconds, Team(f"{seed} {what}")
     names = [f"send {number}" for number in range(2 * os.cpu_count())]
-    senders = [team.start(name, count_sent, end, number) for number, name in enumerate(names)]
+    senders = [team.start(name, count_sent, end, number, program is not None)
+               for number, name in enumerate(names)]  # fmt: skip
     team.start("watch", watch, end, index)
     team.start("hotplug", hotplug, end)
     team.start("stop", stop, end, senders)
-    results = team.results(float(seconds) + 120)
+    results = team.results(seconds + 120)
     write(CPU1, "1")
-    check("exact: processes that did not come to their end", "",
+    check(f"{what}: processes that did not come to their end", "",
           " ".join(name for name, result in results.items() if result is None))
     sent = sum(results[name][0] for name in names)
     size = sum(results[name][1] for name in names)
-    # What is in the backlog of a CPU is counted; nothing else can still come.
-    now = [a - b for a, b in zip(statistics(netlink, index), before)]
-    check("exact: packets received are those sent", sent, now[RX])
-    check("exact: none was dropped", (0, 0), (now[RX_DROPPED], now[TX_DROPPED]))
-    check("exact: bytes are those sent", size, now[RX_BYTES])
     back, reads = results["watch"]
-    check("exact: statistics that went back", 0, back)
-    figure("packets counted exactly", sent)
-    figure("statistics read meanwhile", reads)
-    figure("CPU offline and online", results["hotplug"])
-    figure("senders stopped", results["stop"])
+    figures = {
+        "packets counted exactly": sent,
+        "statistics read meanwhile": reads,
+        "CPU offline and online": results["hotplug"],
+        "senders stopped": results["stop"],
+    }
+    full = 0
+    if program is not None:
+        full = figures["dropped since a ring was full"] = drained(what, device, netlink)
+    check(f"{what}: what has not happened at all", "",
+          ", ".join(name for name, number in figures.items() if not number))
+    # What is in the backlog of a CPU is counted; nothing else can still come.
+    last = statistics(netlink, index)
+    now = [a - b for a, b in zip(last, before)]
+    check(f"{what}: packets received are those sent, less those that a ring had no room for",
+          sent - full, now[RX])  # fmt: skip
+    check(f"{what}: no other was dropped", (full, 0), (now[RX_DROPPED], now[TX_DROPPED]))
+    if not full:
+        check(f"{what}: bytes are those sent", size, now[RX_BYTES])
+    # Of the device's whole life, for which queues count
+    whole = {"rx_packets": last[RX], "rx_bytes": last[RX_BYTES],
+             "tx_packets": last[TX], "tx_bytes": last[TX_BYTES]}  # fmt: skip
+    netdev, queues = Generic("netdev"), by_queue(device)
+    check(f"{what}: the sums of all queues in ethtool -S are the device's counters", whole,
+          {name: queues[name] for name in whole})  # fmt: skip
+    check(f"{what}: so are those of netdev-genl", whole, qstats(netdev, index, True))
+    check(f"{what}: so is what it has of the device", whole, qstats(netdev, index, False))
+    check(f"{what}: statistics that went back", 0, back)
+    for name, number in figures.items():
+        figure(f"{name}{'' if program is None else ', with a program'}", number)
     for sink in sinks:
         sink.close()
     device.delete()
 
 
+def exact(pins, seconds, seed):
+    """Counters are exact, whatever happens to CPUs and senders: of packets in the backlog, and of
+    packets in the rings of queues that NAPI polls."""
+    counted("exact", None, float(seconds) / 2, seed)
+    counted("exact with a program", pinned(f"{pins}/pass_frags"), float(seconds) / 2, seed)
+
+
 # --- Cycles and lives ----------------------------------------------------
 
 
-def life(packets):
+def life(packets, program=None):
     """A process with a namespace of its own, which goes with it, and with it a device that has
-    just sent. Returns the error."""
+    just sent, through the rings if it has a program. Returns the error."""
     pid = os.fork()
     if pid:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -413,6 +530,8 @@ def life(packets):
         up_loopback()
         device = Device("r0")
         device.add()
+        if program is not None:
+            device.attach(program)
         device.assign(*addresses(0))
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         for _ in range(packets):
@@ -437,9 +556,9 @@ def cycle(number, worker, program, dice):
     device.delete()
 
 
-def one_life(_number, _worker, _program, dice):
+def one_life(number, _worker, program, dice):
     """A namespace's."""
-    failure = life(dice.randrange(20))
+    failure = life(dice.randrange(20), None if number % 4 else program)
     if failure:
         raise OSError(failure, os.strerror(failure))
 
@@ -472,24 +591,49 @@ def often(what, function, program, count, seconds, seed):
     measured, seconds = not os.path.exists("/proc/lockdep_stats"), float(seconds)
     # Caches fill during the first ones.
     beside(0, 400, seconds / 10)
-    before = memory() if measured else None
+    before = memory(f"{what}, before") if measured else None
     started = time.monotonic()
     beside(ENOUGH if measured else 0, int(count), seconds * 0.9)
     note(f"{what}: {lives[1] / (time.monotonic() - started):.0f} a second")
     if measured:
-        grown(what, lives[1], before, memory())
+        grown(what, lives[1], before, memory(f"{what}, after"))
     check(f"{what}: there were some", True, lives[1] >= (ENOUGH if measured else 1))
     figure(what, sum(lives))
 
 
+def pools():
+    """Page pools of the namespace: how many there are, and how many of those wait for pages since
+    their queue is gone."""
+    found = Generic("netdev").dump(PAGE_POOL_GET)
+    return len(found), sum(PAGE_POOL_DETACH_TIME in pool for pool in found)
+
+
+def pages_came_back(program):
+    """Every page of the queues' pools has come back, or a pool would wait for it. That pools can be
+    seen is looked at, too."""
+    # A pool looks once a second.
+    end = time.monotonic() + 30
+    while pools()[0] and time.monotonic() < end:
+        time.sleep(0.2)
+    left = pools()
+    check("page pools that are left over, and of these, that wait for pages", (0, 0), left)
+    device = Device("r0")
+    device.do(NEWLINK, device.body(4, 3498), CREATE | EXCL)
+    device.attach(program)
+    check("page pools of a device with four queues and a program", 4, pools()[0] - left[0])
+    device.delete()
+
+
 def cycles(pins, count, seconds, seed):
     """Devices come and go."""
-    often("devices added and deleted", cycle, pinned(f"{pins}/pass"), count, seconds, seed)
+    program = pinned(f"{pins}/pass")
+    often("devices added and deleted", cycle, program, count, seconds, seed)
+    pages_came_back(program)
 
 
-def lives(count, seconds, seed):
+def lives(pins, count, seconds, seed):
     """Namespaces do, with devices."""
-    often("lives of namespaces", one_life, None, count, seconds, seed)
+    often("lives of namespaces", one_life, pinned(f"{pins}/pass"), count, seconds, seed)
 
 
 if __name__ == "__main__":
