@@ -18,9 +18,12 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import mmap
 import os
+import random
 import socket
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -47,6 +50,8 @@ from device import (
     NEWADDR,
     NEWLINK,
     NLMSG,
+    OWN_TRAFFIC,
+    QUEUE_PAIRS,
     RX,
     RX_DROPPED,
     SCHANNELS,
@@ -65,6 +70,8 @@ from device import (
 )
 from races import up_loopback
 from stress import (
+    NETLINK_GENERIC,
+    Generic,
     Outcomes,
     Team,
     check,
@@ -76,8 +83,10 @@ from stress import (
     softnet,
     table,
     unload,
+    write,
 )
-from xsk import AF_XDP, checksum
+from xdp import UDP_SEGMENT
+from xsk import AF_XDP, BPF_OBJ_GET, bpf, checked, checksum, libc
 
 ADDRESSES = "10.7.5.1", "fd00:7:5::1"
 LONGEST = 65549
@@ -96,9 +105,31 @@ def ready(name="h0", queues=2, mtu=65536, addresses=ADDRESSES, index=0):
     return device
 
 
-def alive(what):
-    """Checks that the device still carries datagrams of both families."""
-    arrived = 0
+def backlog():
+    """Packets that wait in the backlog of any CPU."""
+    with open("/proc/net/softnet_stat", encoding="ascii") as file:
+        return sum(int(line.split()[11], 16) for line in file)
+
+
+def rests(seen):
+    """Waits until no packet waits in a backlog and SEEN, which counts packets, does not change.
+    What it says then; None if it goes on."""
+    end, last = time.monotonic() + 60, None
+    while time.monotonic() < end:
+        now = seen()
+        if now == last and not backlog():
+            return now
+        last = now
+        time.sleep(0.5)
+    return None
+
+
+def alive(what, device):
+    """Checks that the device comes to rest, and still carries datagrams of both families: the
+    first one of each."""
+    netlink, index, arrived = Netlink(), device.index(), 0
+    check(f"{what}: no packet is under way any more", True,
+          rests(lambda: statistics(netlink, index)) is not None)  # fmt: skip
     for address in ADDRESSES:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         with socket.socket(family, socket.SOCK_DGRAM) as server:
@@ -106,14 +137,11 @@ def alive(what):
             if family == socket.AF_INET6:
                 server.setsockopt(socket.IPPROTO_IPV6, 78, 1)
             server.bind((address, 0))
-            server.settimeout(1)
+            server.settimeout(10)
             with socket.socket(family, socket.SOCK_DGRAM) as client:
-                # The backlog may be full still.
-                for _ in range(20):
-                    client.sendto(b"alive", server.getsockname())
-                    with contextlib.suppress(TimeoutError):
-                        arrived += server.recv(100) == b"alive"
-                        break
+                client.sendto(b"alive", server.getsockname())
+                with contextlib.suppress(TimeoutError):
+                    arrived += server.recv(100) == b"alive"
     check(f"{what}: the device still carries datagrams", len(ADDRESSES), arrived)
 
 
@@ -243,7 +271,7 @@ def frames(pins, seconds, seed):
             check(f"{what}: each was counted once", counts["frames: done"],
                   now[RX] + softnet() - full + now[TX_DROPPED])  # fmt: skip
         else:
-            alive(what)
+            alive(what, device)
         check(f"{what}: a tenth was taken", True, counts["frames: done"] * 10 > counts.total())
         taken += counts["frames: done"]
     figure("frames", f"{total} ({taken} taken)")
@@ -254,6 +282,11 @@ def frames(pins, seconds, seed):
 
 # --- Redirections --------------------------------------------------------
 
+# What the program cut() of stress.bpf.c knows senders by, and counts for each; what it adds to
+# draw the next number.
+SENDERS = {"datagrams": 1, "TCP": 2, "packets of tun": 3}
+WAYS, DRAW = range(8), 0x9E3779B97F4A7C15
+
 
 def tun():
     """A device whose packets have no header of the link layer."""
@@ -263,38 +296,40 @@ def tun():
     return file
 
 
-def send_datagrams(dice, end, addresses):
+def send_datagrams(dice, over, addresses):
     """Of any length; long ones are not linear."""
     outcomes = Outcomes([errno.ENOBUFS, errno.EMSGSIZE, errno.ENETDOWN, errno.EPERM, errno.EINVAL])
     sockets = {a: socket.socket(socket.AF_INET6 if ":" in a else socket.AF_INET,
                                 socket.SOCK_DGRAM) for a in addresses}  # fmt: skip
     for sock in sockets.values():
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
-    while time.monotonic() < end:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, SENDERS["datagrams"])
+    while not over[0]:
         address, data = dice.choice(addresses), bytes(dice.choice((1, 50, 1400, 9000, 60000)))
         # Segmented by the stack or the device
         segment = dice.choice((0, 0, 100, 1400))
-        option = [(socket.SOL_UDP, 103, struct.pack("H", segment))] if segment else []
+        option = [(socket.SOL_UDP, UDP_SEGMENT, struct.pack("H", segment))] if segment else []
         outcomes.call("datagrams", lambda: sockets[address].sendmsg([data], option, 0, (address, 9)))  # pylint: disable=cell-var-from-loop
     return outcomes.result()
 
 
-def send_tun(dice, end, file):
+def send_tun(dice, over, file):
     """Packets without a header of the link layer, which a program sends to the device."""
     outcomes = Outcomes([errno.EINVAL, errno.EIO])
-    while time.monotonic() < end:
+    while not over[0]:
         data = dice.choice((b"\x45", b"\x60")) + dice.randbytes(
             dice.choice((0, 1, 5, 12, 13, 14, 20, 60, dice.randrange(1500))))  # fmt: skip
         outcomes.call("packets of tun", lambda: os.write(file, data))  # pylint: disable=cell-var-from-loop
     return outcomes.result()
 
 
-def send_stream(_, end, address):
+def send_stream(_, over, address, port):
     """A stream, until it stops, and again."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     outcomes = Outcomes([errno.ECONNRESET, errno.EPIPE, errno.ETIMEDOUT, errno.EAGAIN,
                          errno.ECONNREFUSED, errno.EHOSTUNREACH])  # fmt: skip
-    server = socket.create_server(("", 10), family=family)
+    server = socket.create_server(("", port), family=family)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, SENDERS["TCP"])
 
     def take():
         while True:
@@ -308,14 +343,60 @@ def send_stream(_, end, address):
 
     def stream():
         with socket.socket(family) as client:
-            client.settimeout(0.5)
-            client.connect((address, 10))
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, SENDERS["TCP"])
+            client.settimeout(2)
+            client.connect((address, port))
             for _ in range(20):
                 client.sendall(bytes(60000))
 
-    while time.monotonic() < end:
+    while not over[0]:
         outcomes.call("TCP", stream)
     return outcomes.result()
+
+
+class Fates:
+    """What the program cut() has done with packets, from now on."""
+
+    def __init__(self, pins, dice):
+        self.ways, self.chance = Array(f"{pins}/ways"), Array(f"{pins}/chance")
+        self.begin = {sender: dice.getrandbits(64) for sender in SENDERS.values()}
+        for sender, number in self.begin.items():
+            self.chance[sender] = number
+        self.before = {sender: self.read(sender) for sender in SENDERS.values()}
+
+    def read(self, sender):
+        """The counters of a sender."""
+        return [self.ways[32 * sender + key] for key in range(21)]
+
+    def now(self, sender):
+        """What they have counted since."""
+        return [a - b for a, b in zip(self.read(sender), self.before[sender])]
+
+    def unseen(self):
+        """The ways that never succeeded, by the sender."""
+        return {name: [way for way in WAYS if not self.now(sender)[way]]
+                for name, sender in SENDERS.items()}  # fmt: skip
+
+    def look(self, what, counts, got):
+        """Checks what was done, and that the device has GOT it."""
+        copies = 0
+        for (name, sender), unseen in zip(SENDERS.items(), self.unseen().values()):
+            now = self.now(sender)
+            packets = sum(now[:16]) + now[20]
+            note(f"{what}: {name}: {packets} packets, of them whole {now[20]}, ways {now[:8]}, "
+                 f"refused {now[8:16]}, copies {now[16:20]}")  # fmt: skip
+            check(f"{what}: {name}: ways that never succeeded", [], unseen)
+            copies += now[16]
+            # What several CPUs send at a time may get the same number.
+            if name != "TCP":
+                drawn = (self.begin[sender] + packets * DRAW) % 2**64
+                check(f"{what}: {name}: the program has had each", counts[f"{name}: done"], packets)
+                check(f"{what}: {name}: the seed has decided on each", drawn, self.chance[sender])
+        note(f"{what}: {got} at the device, {copies} copies among them")
+        check(f"{what}: the device has got all copies that were sent", True, 0 < copies <= got)
+        # On average a half, and a copy of a quarter; more when they are segmented.
+        check(f"{what}: it has got half as many as there were datagrams at least", True,
+              2 * got >= counts["datagrams: done"])  # fmt: skip
 
 
 def redirects(pins, seconds, seed):
@@ -333,20 +414,30 @@ def redirects(pins, seconds, seed):
         what = "redirections" + (", program" if attached else "")
         if attached:
             device.attach(program)
-        before, index = statistics(netlink, device.index()), device.index()
-        end, team = time.monotonic() + seconds / 2, Team(f"{seed} {what}")
-        team.start("datagrams", send_datagrams, end, ("10.7.6.1", "fd00:7:6::1"))
-        team.start("stream", send_stream, end, "10.7.6.1")
-        team.start("tun", send_tun, end, file)
-        results = team.results(seconds / 2 + 120).values()
+        before, index = [*statistics(netlink, device.index()), softnet()], device.index()
+        fates = Fates(pins, random.Random(f"{seed} {what}"))
+        over, team = mmap.mmap(-1, 1), Team(f"{seed} {what}")
+        team.start("datagrams", send_datagrams, over, ("10.7.6.1", "fd00:7:6::1"))
+        # They wait most of the time, to send once more.
+        for port in range(10, 14):
+            team.start(f"stream {port}", send_stream, over, "10.7.6.1", port)
+        team.start("tun", send_tun, over, file)
+        time.sleep(seconds / 2)
+        # A slow machine needs longer until each way was there.
+        end = time.monotonic() + 240
+        while any(fates.unseen().values()) and time.monotonic() < end:
+            time.sleep(0.5)
+        over[0] = 1
+        results = team.results(120).values()
         check(f"{what}: all processes came to their end", True, all(results))
         counts = merge(what, filter(None, results))
         table(what, counts)
-        now = [a - b for a, b in zip(statistics(netlink, index), before)]
-        check(f"{what}: the device has received hundreds", True, now[RX] >= 100)
+        alive(what, device)
+        now = [a - b for a, b in zip([*statistics(netlink, index), softnet()], before)]
+        got = now[RX] + now[TX_DROPPED] + now[8]
         note(f"{what}: {now[RX]} received, {now[RX_DROPPED]} and {now[TX_DROPPED]} dropped")
-        total += now[RX] + now[RX_DROPPED] + now[TX_DROPPED]
-        alive(what)
+        fates.look(what, counts, got)
+        total += got
     figure("redirected packets that the device got", total)
     for sink in sinks:
         sink.close()
@@ -425,36 +516,39 @@ def ask(netlink, outcomes, mutator, count, end, tidy):
     sock.setsockopt(270, 10, 1)
     # Is answered when all before has been.
     last = NLMSG.pack(NLMSG.size, 1, 5, 0xFFFFFFFF, 0)
+    # A buffer of its own for each answer would take longer than the answer.
+    got = bytearray(1 << 20)
     sock.settimeout(60)
     while done < count and time.monotonic() < end:
-        data = b""
+        data = bytearray()
         for number in range(16):
             kind, flags, body = mutator.message()
             data += NLMSG.pack(NLMSG.size + len(body), kind, flags | 5, number, 0) + body
             data += bytes(-len(data) % 4)
         if dice.random() < 0.02:
-            data = bytearray(data)
             data[dice.randrange(len(data))] = dice.getrandbits(8)
+            sock.send(data)
+            data = b""
         done += 16
-        sock.send(data)
-        sock.send(last)
+        sock.send(data + last)
         answered = 0
         for _ in range(1000):
             try:
-                got = sock.recv(1 << 20)
+                size = sock.recv_into(got)
             except OSError as error:
                 # Answers that there was no room for
                 if error.errno != errno.ENOBUFS:
                     raise
                 continue
             offset = 0
-            while offset + NLMSG.size <= len(got):
+            while offset + NLMSG.size <= size:
                 length, kind, _, sequence = NLMSG.unpack_from(got, offset)[:4]
                 if kind == 2:
                     if sequence == 0xFFFFFFFF:
                         break
                     answered += 1
-                    outcomes.count("requests", -struct.unpack_from("i", got, offset + NLMSG.size)[0])
+                    failure = -struct.unpack_from("i", got, offset + NLMSG.size)[0]
+                    outcomes.count("requests", failure)
                 offset += (length + 3) & ~3
             else:
                 continue
@@ -518,23 +612,13 @@ def links(dice, count, end):
     return outcomes.result()
 
 
-def family(netlink, name):
-    """The number of a family of generic netlink."""
-    body = struct.pack("BBxx", 3, 1) + attribute(2, name.encode() + b"\0")
-    netlink.socket.send(NLMSG.pack(NLMSG.size + len(body), 16, 1, 1, 0) + body)
-    for kind, content in attributes(netlink.socket.recv(1 << 16), NLMSG.size + 4):
-        if kind == 1:
-            return struct.unpack_from("H", content)[0]
-    raise OSError(errno.ENOENT, name)
-
-
 def requests(dice, count, end):
     """Requests of ethtool and netdev, by generic netlink and ioctl."""
     os.unshare(os.CLONE_NEWNET)
     up_loopback()
     outcomes, device = Outcomes(ANY), ready("m1", 4, addresses=())
-    netlink = Netlink(16)  # NETLINK_GENERIC
-    ethtool, netdev = family(netlink, "ethtool"), family(netlink, "netdev")
+    netlink = Netlink(NETLINK_GENERIC)
+    ethtool, netdev = Generic("ethtool").number, Generic("netdev").number
     head = attribute(1 | NESTED, attribute(2, b"m1\0") + attribute(3, 0))
     templates = []
     for command in range(1, 50):
@@ -571,7 +655,8 @@ def requests(dice, count, end):
 def beside(what, function, count, seconds, seed):
     """Some processes make requests."""
     team, seconds = Team(seed), float(seconds)
-    workers, end = os.cpu_count(), time.monotonic() + seconds
+    # Much of the time they wait, for grace periods.
+    workers, end = 2 * os.cpu_count(), time.monotonic() + seconds
     for number in range(workers):
         team.start(f"{what} {number}", function, int(count) // workers, end)
     results = team.results(seconds + 240).values()
@@ -582,11 +667,46 @@ def beside(what, function, count, seconds, seed):
           0 < sum(n for name, n in counts.items() if name.endswith(": done")) < counts.total())
     figure(what, counts.total())
     device = ready()
-    alive(what)
+    alive(what, device)
     device.delete()
 
 
 # --- Privilege -----------------------------------------------------------
+
+# Files below /sys/class/net/DEVICE, and what is written to them
+FILES = {
+    "mtu": "1400", "flags": "0x101", "tx_queue_len": "5", "ifalias": "mine", "threaded": "1",
+    "gro_flush_timeout": "20000", "napi_defer_hard_irqs": "2", "queues/rx-0/rps_cpus": "1",
+    "queues/rx-0/rps_flow_cnt": "64", "queues/tx-0/xps_cpus": "1",
+}  # fmt: skip
+# Those of a device below /proc/sys
+SYSCTLS = [f"net/{family}/{kind}" for family in ("ipv4", "ipv6") for kind in ("conf", "neigh")]
+# Not done by root: the module is in use, and the last two are for hardware.
+NOT_ROOTS = ("unload", "load", "netdev: bind-rx", "netdev: queue-create")
+PR_SET_DUMPABLE = 4
+NEWROUTE, NEWQDISC, NEWTFILTER = 24, 36, 44
+# bpf()
+PROG_LOAD, PROG_GET_FD_BY_ID, OBJ_GET_INFO_BY_FD, LINK_CREATE = 5, 13, 15, 28
+PROG_TYPE_XDP, ATTACH_XDP = 6, 37
+# Of the families ethtool and netdev
+FEATURES_SET, PRIVFLAGS_SET, RINGS_SET, CHANNELS_SET = 12, 14, 16, 18
+NAPI_GET, BIND_RX, NAPI_SET, QUEUE_CREATE = 11, 13, 14, 16
+
+
+def settings(device):
+    """The files of a device in /proc/sys."""
+    for path in SYSCTLS:
+        folder = f"/proc/sys/{path}/{device.name}"
+        for name in sorted(os.listdir(folder)):
+            if os.stat(f"{folder}/{name}").st_mode & 0o200:
+                yield f"{folder}/{name}"
+
+
+def text_of(path):
+    """What a file has; nothing if it does not say."""
+    with contextlib.suppress(OSError), open(path, encoding="ascii") as file:
+        return file.read()
+    return ""
 
 
 def state(device):
@@ -596,81 +716,141 @@ def state(device):
     data = netlink.socket.recv(1 << 16)
     netlink.answer()
     seen = [pair for pair in attributes(data, 32) if pair[0] not in (7, IFLA_STATS64)]
-    with open("/proc/net/fib_trie", encoding="ascii") as trie:
-        return (seen, data[16:32], trie.read(), device.ethtool(GPFLAGS, bytes(4))(),
-                sorted(name for _, name in socket.if_nameindex()))  # fmt: skip
+    napi = Generic("netdev").dump(NAPI_GET, attribute(1, device.index()))
+    files = [f"/sys/class/net/{device.name}/{name}" for name in FILES]
+    said = [subprocess.run([*command.split(), device.name], check=True, stdout=subprocess.PIPE).stdout
+            for command in ("ethtool -k", "ethtool -g", "ethtool -l", "tc qdisc show dev",
+                            "tc filter show ingress dev")]  # fmt: skip
+    return (seen, data[16:32], text_of("/proc/net/fib_trie"), device.ethtool(GPFLAGS, bytes(4))(),
+            sorted(name for _, name in socket.if_nameindex()), napi, said,
+            [text_of(path) for path in (*files, *settings(device))])  # fmt: skip
 
 
-def forbidden(device, module, program):
-    """What only root of the namespace may do, by name. The second is what is said to those who
-    may not."""
-    index = device.index()
+def write_open(descriptor, text):
+    """Writes to a file that is open."""
+    os.pwrite(descriptor, text.encode(), 0)
 
-    def write_file(name, text):
-        with open(f"/sys/class/net/{device.name}/{name}", "w", encoding="ascii") as file:
-            file.write(text)
+
+def forbidden(device, module, pins, program):
+    """What only root of the namespace may do, by name. Files and sockets are opened by him."""
+    index, generic = device.index(), Device(device.name)
+    generic.netlink = Netlink(NETLINK_GENERIC)
+    ethtool, netdev = Generic("ethtool"), Generic("netdev")
 
     def interface(command, data):
         request = struct.pack("16s", device.name.encode()) + data + bytes(24 - len(data))
         return lambda: fcntl.ioctl(device.control, command, request)
 
-    other = Device("p9")
-    yield "link add", lambda: device.do(NEWLINK, other.body(), CREATE | EXCL)
-    for name, body in (
-        ("MTU", attribute(IFLA_MTU, 1400)), ("address", attribute(IFLA_ADDRESS, b"\2abcde")),
-        ("name", attribute(IFLA_IFNAME, b"p8\0")), ("alias", attribute(20, b"mine\0")),
-        ("queue length", attribute(13, 5)), ("group", attribute(27, 5)),
-        ("program", attribute(43 | NESTED, attribute(1, program))),
-    ):  # fmt: skip
-        yield f"set {name}", lambda body=body: device.do(NEWLINK, link(index=index) + body)
-        yield f"set {name}, RTM_SETLINK", lambda body=body: device.do(SETLINK, link(index=index) + body)
-    yield "down", lambda: device.do(NEWLINK, device.up_body(False))
-    yield "link del", lambda: device.do(DELLINK, link(index=index))
-    yield "address add", lambda: device.do(NEWADDR, device.address_body("10.7.9.9"), CREATE)
-    yield "address del", lambda: device.do(DELADDR, device.address_body(ADDRESSES[0]))
-    yield "route add", lambda: device.do(24, struct.pack("BBBBBBBBI", 2, 32, 0, 0, 254, 4, 0, 1, 0)
-                                       + attribute(1, b"\x0a\x63\0\1") + attribute(4, index), CREATE)
-    yield "private flags", device.ethtool(SPFLAGS, struct.pack("I", 2))
-    yield "channels", device.ethtool(SCHANNELS, struct.pack("8I", 0, 0, 0, 0, 1, 1, 0, 0))
-    yield "rings", device.ethtool(SRINGPARAM, struct.pack("8I", 0, 0, 0, 0, 64, 0, 0, 64))
-    yield "features", device.ethtool(0x3B, struct.pack("3I", 1, 0xFFFFFFFF, 0))
-    yield "SIOCSIFFLAGS", interface(0x8914, struct.pack("H", 0))
-    yield "SIOCSIFMTU", interface(0x8922, struct.pack("I", 1400))
-    yield "SIOCSIFHWADDR", interface(0x8924, struct.pack("H6s", 772, b"\2abcde"))
-    yield "SIOCSIFNAME", interface(0x8923, b"p7\0")
+    def ask_family(family, command, body):
+        return lambda: generic.do(family.number, struct.pack("BBxx", command, 1) + body)
+
+    paths = [(name, f"/sys/class/net/{device.name}/{name}", text) for name, text in FILES.items()]
+    paths += [(path[10:], path, None) for path in settings(device)]
+    for name, path, text in paths:
+        opened = os.open(path, os.O_WRONLY)
+        # What it has already, or what one takes that says nothing
+        text = text or text_of(path) or "::1"
+        yield f"{name}, open", lambda opened=opened, text=text: write_open(opened, text)
+        yield f"file: {name}", lambda path=path, text=text: write(path, text)
+    # The right to attach a program by a link is its descriptor (bpf_xdp_link_attach() asks for
+    # nothing else), which nobody else gets: not of one of his own (return XDP_PASS), not of the
+    # attached one.
+    info = ctypes.create_string_buffer(8)
+    bpf(OBJ_GET_INFO_BY_FD, program | len(info) << 32, ctypes.addressof(info))
+    number = struct.unpack_from("I", info, 4)[0]
+    # Two instructions, and the license
+    code = ctypes.create_string_buffer(bytes.fromhex("b700000002000000" "9500000000000000") + b"GPL")
+    load_attributes = PROG_TYPE_XDP | 2 << 32, ctypes.addressof(code), ctypes.addressof(code) + 16
+    pin = ctypes.create_string_buffer(f"{pins}/pass_frags".encode())
+    yield "BPF_PROG_LOAD", lambda: os.close(bpf(PROG_LOAD, *load_attributes))
+    yield "BPF_PROG_GET_FD_BY_ID", lambda: os.close(bpf(PROG_GET_FD_BY_ID, number))
+    yield "file: pinned program", lambda: os.close(bpf(BPF_OBJ_GET, ctypes.addressof(pin)))
     yield "AF_PACKET", lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     yield "AF_XDP", lambda: socket.socket(AF_XDP, socket.SOCK_RAW)
     yield "raw", lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, 255)
-    # File system: root's alone
-    yield "sysfs: mtu", lambda: write_file("mtu", "1400")
-    yield "sysfs: flags", lambda: write_file("flags", "0x8")
-    yield "sysfs: threaded", lambda: write_file("threaded", "1")
+    yield "private flags", device.ethtool(SPFLAGS, struct.pack("I", OWN_TRAFFIC | QUEUE_PAIRS))
+    yield "channels", device.ethtool(SCHANNELS, struct.pack("8I", 0, 0, 0, 0, 1, 1, 0, 0))
+    yield "rings", device.ethtool(SRINGPARAM, struct.pack("8I", 0, 0, 0, 0, 64, 0, 0, 64))
+    yield "features", device.ethtool(0x3B, struct.pack("5I", 2, 1, 0, 0, 0))
+    head = attribute(1 | NESTED, attribute(2, device.name.encode() + b"\0"))
+    flags = attribute(2, 2) + attribute(4, 0) + attribute(5, QUEUE_PAIRS)
+    bit = attribute(1 | NESTED, attribute(2, b"tx-scatter-gather\0") + attribute(3, b""))
+    for what, command, body in (
+        ("channels", CHANNELS_SET, attribute(6, 2) + attribute(7, 2)),
+        ("rings", RINGS_SET, attribute(6, 128) + attribute(9, 32)),
+        ("private flags", PRIVFLAGS_SET, attribute(2 | NESTED, flags)),
+        ("features", FEATURES_SET, attribute(3 | NESTED, attribute(3 | NESTED, bit))),
+    ):  # fmt: skip
+        yield f"ethtool: {what}", ask_family(ethtool, command, head + body)
+    napi = netdev.dump(NAPI_GET, attribute(1, index))[0][2]
+    yield "netdev: napi-set", ask_family(netdev, NAPI_SET, attribute(2, napi) + attribute(5, 3))
+    memory = attribute(2 | NESTED, attribute(1, 0) + attribute(2, 0)) + attribute(3, 0)
+    yield "netdev: bind-rx", ask_family(netdev, BIND_RX, attribute(1, index) + memory)
+    yield "netdev: queue-create", ask_family(netdev, QUEUE_CREATE, attribute(1, index))
+    # struct tcmsg: clsact, and at its ingress a filter for all protocols
+    qdisc = struct.pack("BxxxiIII", 0, index, 0xFFFF0000, 0xFFFFFFF1, 0) + attribute(1, b"clsact\0")
+    classifier = struct.pack("BxxxiIII", 0, index, 0, 0xFFFFFFF2, 1 << 16 | 0x0300)
+    classifier += attribute(1, b"matchall\0") + attribute(2 | NESTED, attribute(1, 0x10001))
+    yield "qdisc add", lambda: device.do(NEWQDISC, qdisc, CREATE | EXCL)
+    yield "filter add", lambda: device.do(NEWTFILTER, classifier, CREATE | EXCL)
+    yield "address add", lambda: device.do(NEWADDR, device.address_body("10.7.9.9"), CREATE)
+    yield "address del", lambda: device.do(DELADDR, device.address_body(ADDRESSES[0]))
+    route = (struct.pack("BBBBBBBBI", 2, 32, 0, 0, 254, 4, 0, 1, 0)
+             + attribute(1, b"\x0a\x63\0\1") + attribute(4, index))  # fmt: skip
+    yield "route add", lambda: device.do(NEWROUTE, route, CREATE)
+    other = Device("p9")
+    yield "link add", lambda: device.do(NEWLINK, other.body(), CREATE | EXCL)
+    for what, body in (
+        ("MTU", attribute(IFLA_MTU, 1400)), ("address", attribute(IFLA_ADDRESS, b"\2abcde")),
+        ("alias", attribute(20, b"mine\0")), ("queue length", attribute(13, 5)),
+        ("group", attribute(27, 5)), ("program", attribute(43 | NESTED, attribute(1, program))),
+        ("name", attribute(IFLA_IFNAME, b"p8\0")),
+    ):  # fmt: skip
+        body = link(index=index) + body
+        yield f"set {what}", lambda body=body: device.do(NEWLINK, body)
+        yield f"set {what}, RTM_SETLINK", lambda body=body: device.do(SETLINK, body)
+    yield "SIOCSIFMTU", interface(0x8922, struct.pack("I", 1400))
+    yield "SIOCSIFHWADDR", interface(0x8924, struct.pack("H6s", 772, b"\2abcde"))
+    yield "SIOCSIFFLAGS", interface(0x8914, struct.pack("H", 0))
+    yield "SIOCSIFNAME", interface(0x8923, b"p7\0")
+    yield "down", lambda: device.do(NEWLINK, link(1, 0, index))
+    yield "link del", lambda: device.do(DELLINK, link(index=index))
     yield "unload", unload
     yield "load", lambda: load(module)
 
 
-def refused(_, who, module, program, foreign):
+def refused(_, who, module, pins, program, foreign):
     """All of it, by an unprivileged user, by root of a user namespace, and by such a root from
     a network namespace of its own."""
     device, refusals = Device("p0"), 0
-    # A program of the same index must not be reached by another way.
-    requests_ = list(forbidden(device, module, program))
+    index = device.index()
+    requests_ = list(forbidden(device, module, pins, program))
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)
     if who != "user":
         os.unshare(os.CLONE_NEWUSER)
+        # Files of the process in /proc are not its own otherwise.
+        checked(libc.prctl(PR_SET_DUMPABLE, 1))
+        write("/proc/self/setgroups", "deny")
+        write("/proc/self/uid_map", "0 65534 1")
+        write("/proc/self/gid_map", "0 65534 1")
+        assert os.getuid() == 0
     if who == "own namespace":
         os.unshare(os.CLONE_NEWNET)
         mine = ready("mine", addresses=())
         mine.delete()
-        body = Device("p9").body() + attribute(28, foreign)
+        # What was opened before belongs to the other namespace still. Sockets that are opened now
+        # and /proc/sys are those of its own.
+        requests_ = [(name, function) for name, function in requests_ if not name.startswith(
+            ("AF_", "raw", "file: net/"))]  # fmt: skip
         # IFLA_NET_NS_FD: into the namespace that is not its own
-        requests_ = [("link add into another namespace",
-                      lambda: mine.do(NEWLINK, body, CREATE | EXCL))]  # fmt: skip
-        # What it had opened before belongs to the other namespace still.
-        requests_ += [("link del through an old socket", lambda: device.do(
-            DELLINK, link() + attribute(IFLA_IFNAME, b"p0\0")))]  # fmt: skip
+        body = Device("p9").body() + attribute(28, foreign)
+        requests_ += [
+            ("link add into another namespace", lambda: mine.do(NEWLINK, body, CREATE | EXCL)),
+            # It looks for the device in its own, where there is none.
+            ("BPF link", lambda: bpf(LINK_CREATE, program | index << 32, ATTACH_XDP)),
+        ]
     lines = []
     for name, function in requests_:
         try:
@@ -678,30 +858,54 @@ def refused(_, who, module, program, foreign):
             lines.append(f"{name}: done")
             continue
         except OSError as error:
-            allowed = (errno.EPERM, errno.EACCES) if name.startswith("sysfs") else (errno.EPERM,)
-            if error.errno in allowed:
+            expected = {"file": errno.EACCES, "BPF link": errno.EINVAL}.get(
+                name.split(":")[0], errno.EPERM)  # fmt: skip
+            if error.errno == expected:
                 refusals += 1
                 continue
             lines.append(f"{name}: {errno.errorcode.get(error.errno, error.errno)}")
     # Reading is for everybody.
     if who != "own namespace":
-        device.ethtool(GSTATS, struct.pack("I", 256) + bytes(8 * 256))()
+        device.ethtool(GSTATS, bytes(4 + 8 * 256))()
     return {"refused": refusals, "lines": lines}
+
+
+def mended(device, index, program):
+    """Makes a device again, or for the first time, if it is not there under its name and up."""
+    with contextlib.suppress(OSError):
+        if device.index() == index and int(device.read("flags"), 16) & 1:
+            return
+    with contextlib.suppress(OSError):
+        device.do(DELLINK, link(index=index))
+    ready(device.name, index=index).attach(program)
 
 
 def privilege(module, pins):
     """Nobody but root of the namespace changes anything."""
-    device, refusals = ready("p0"), 0
+    device, refusals, lines = ready("p0"), 0, []
     program, foreign = pinned(f"{pins}/pass_frags"), os.open("/proc/self/ns/net", os.O_RDONLY)
+    # With queues that are polled
+    device.attach(program)
+    index = device.index()
     for who in "user", "root of a user namespace", "own namespace":
         before, team = state(device), Team(who)
-        team.start(who, refused, who, module, program, foreign)
+        team.start(who, refused, who, module, pins, program, foreign)
         result = team.results(120)[who] or {"lines": ["died"], "refused": 0}
-        check(f"{who}: requests without EPERM", "", ", ".join(result["lines"]))
+        check(f"{who}: requests that were not refused as they have to be", "",
+              ", ".join(result["lines"]))  # fmt: skip
         check(f"{who}: nothing has changed", True, state(device) == before)
         refusals += result["refused"]
     figure("requests without privilege, refused", refusals)
-    device.delete()
+    # Nothing but the right was wanting.
+    for name, function in forbidden(device, module, pins, program):
+        if name in NOT_ROOTS:
+            continue
+        mended(device, index, program)
+        try:
+            function()
+        except OSError as error:
+            lines.append(f"{name}: {errno.errorcode.get(error.errno, error.errno)}")
+    check("root: the same requests that fail", "", ", ".join(lines))
 
 
 if __name__ == "__main__":

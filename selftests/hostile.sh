@@ -22,9 +22,8 @@ messages=${HOSTILE_MESSAGES:-1000000}
 declare -A shares=([frames]=2 [redirects]=2 [netlink]=6 [ethtool]=2 [privilege]=1)
 
 echo "# STRESS_SEED=$seed STRESS_SECONDS=$seconds HOSTILE=\"${parts[*]}\""
-checkers "at first"
 load_module numdevs=0
-modprobe tun
+modprobe -a tun sch_ingress cls_matchall
 pin_programs xdp stress
 # Nobody is to look for a module each time that a request has a name that there is not.
 undo "echo $(cat /proc/sys/kernel/modprobe) >/proc/sys/kernel/modprobe"
@@ -47,5 +46,4 @@ for part in "${parts[@]}"; do
 	cleanup_ns "$ns"
 done
 
-checkers "at last"
 finish

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """More than there is room for, and packets in circles.
 
-    overload.py flood PINS SECONDS
+    overload.py flood PINS SECONDS SEED
     overload.py circles PINS
     overload.py tunnels
 
@@ -27,18 +27,19 @@ sys.dont_write_bytecode = True
 
 # pylint: disable=wrong-import-position
 from device import RX, RX_DROPPED, TX_DROPPED, Array, Netlink, pinned, statistics
-from hostile import ADDRESSES, alive, ready
+from hostile import ADDRESSES, alive, ready, rests
 from stress import Outcomes, Team, check, figure, merge, note, receivers, slow, softnet, write
 from xdp import UDP_SEGMENT
 from xsk import bpf
 
 BPF_RAW_TRACEPOINT_OPEN = 17
-# Datagrams of one call: more than the backlog of overload.sh, what is left more than a socket has
-# room for.
-SEGMENTS = 60
+# Datagrams of one call: more than the backlog of overload.sh and the ring have room for, what is
+# left more than a socket has.
+SEGMENTS, RING = 100, 64
 FORMAT = "/sys/kernel/tracing/events/skb/kfree_skb/format"
-# Seconds in which a machine under load has to answer.
-PATIENCE = 60 if slow() else 15
+# Seconds in which a machine under load has to answer. On a host with several times more to do than
+# processors it takes 1.4 at most, or 1.8 on the debug kernel, which can be beside others.
+PATIENCE = 20 if slow() else 6
 
 
 def run(command):
@@ -49,23 +50,23 @@ def run(command):
 # --- Flood ---------------------------------------------------------------
 
 
-def flood(_, end, cpu):
-    """Sends in bursts from a CPU. Says how many were taken.
+def flood(dice, end, cpu):
+    """Sends in bursts from a CPU, of any number and length. Says how many were taken.
 
     However slow the machine, some calls need more room than there is: the device does not segment,
-    so that the packets of one call are all in the backlog before a CPU that has nothing to receive
-    yet, this or another one, is told that there are any.
+    so that the packets of one call are all in the backlog, or the ring, before a CPU that has
+    nothing to receive yet, this or another one, is told that there are any.
     """
     os.sched_setaffinity(0, {cpu})
     outcomes, sent = Outcomes([errno.ENOBUFS]), 0
     sockets = [(socket.socket(socket.AF_INET6 if ":" in a else socket.AF_INET,
                               socket.SOCK_DGRAM), (a, 9)) for a in ADDRESSES]  # fmt: skip
-    data = bytes(200)
-    segment = [(socket.SOL_UDP, UDP_SEGMENT, struct.pack("H", len(data)))]
     while time.monotonic() < end:
+        data = bytes(dice.randrange(1, 500))
+        segment = [(socket.SOL_UDP, UDP_SEGMENT, struct.pack("H", len(data)))]
         # pylint: disable=cell-var-from-loop
         for sock, address in sockets:
-            for _ in range(100):
+            for _ in range(dice.randrange(200)):
                 sent += outcomes.call("datagrams", lambda: sock.sendto(data, address))
             sent += SEGMENTS * outcomes.call(
                 "segments", lambda: sock.sendmsg([data * SEGMENTS], segment, 0, address))  # fmt: skip
@@ -116,75 +117,97 @@ def errors():
     return int(values[names.index("RcvbufErrors")]) + int(six["Udp6RcvbufErrors"])
 
 
-def flooded(pins, seconds):
-    """More than the backlog and the sockets have room for."""
-    device, netlink = ready("o0", queues=1), Netlink()
-    index = device.index()
-    run("ethtool -K o0 tx-udp-segmentation off")
-    write("/sys/class/net/o0/queues/rx-0/rps_cpus", f"{(1 << os.cpu_count()) - 1:x}")
+def queue_counter(name):
+    """A counter of the device's queues, all of them."""
+    return sum(map(int, re.findall(rf"rx_queue_\d+_{name}: (\d+)", run("ethtool -S o0"))))
+
+
+def overwhelm(what, pins, seconds, seed, sinks, reasons):
+    """More than the backlog and the sockets have room for, and than the ring has, if there is a
+    program. REASONS: those that packets may be dropped for."""
+    netlink, index = Netlink(), socket.if_nametoindex("o0")
     with open(FORMAT, encoding="ascii") as file:
-        names = {name: int(number) for number, name in re.findall(r'\{ (\d+), "(\w+)" \}', file.read())
-                 if int(number) < 512}
-    sinks = list(receivers())
-    for sink in sinks:
-        sink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 5000)
+        pairs = re.findall(r'\{ (\d+), "(\w+)" \}', file.read())
+    names = {name: int(number) for number, name in pairs if int(number) < 512}
+
+    def counters():
+        return [*statistics(netlink, index), errors(), softnet(), queue_counter("xdp_ring_full"),
+                queue_counter("xdp_pass")]  # fmt: skip
+
     name = ctypes.create_string_buffer(b"kfree_skb")
-    reasons, tracepoint = Array(f"{pins}/reasons"), bpf(
+    dropped, tracepoint = Array(f"{pins}/reasons"), bpf(
         BPF_RAW_TRACEPOINT_OPEN, ctypes.addressof(name), pinned(f"{pins}/dropped"))  # fmt: skip
-    before = [*statistics(netlink, index), errors(), softnet()]
-    traced = collections.Counter({number: reasons[number] for number in names.values()})
-    end, team = time.monotonic() + float(seconds), Team(0)
+    before = counters()
+    traced = collections.Counter({number: dropped[number] for number in names.values()})
+    end, team = time.monotonic() + seconds, Team(f"{seed} {what}")
     for cpu in range(os.cpu_count()):
         team.start(f"flood {cpu}", flood, end, cpu)
     team.start("take", take, end, sinks)
     team.start("answers", answers, end)
-    results = team.results(float(seconds) + 120)
+    results = team.results(seconds + 120)
     received = drain(sinks, 1) + (results["take"] or 0)
-    now = [a - b for a, b in zip([*statistics(netlink, index), errors(), softnet()], before)]
-    traced = {name: reasons[number] - traced[number] for name, number in names.items()}
+    now = [a - b for a, b in zip(counters(), before)]
+    traced = {name: dropped[number] - traced[number] for name, number in names.items()}
     os.close(tracepoint)
-    check("flood: all processes came to their end", 0, list(results.values()).count(None))
-    floods = [result for name, result in results.items() if name.startswith("flood")]
-    merge("flood", floods)
+    check(f"{what}: all processes came to their end", 0, list(results.values()).count(None))
+    floods = [result for name, result in results.items() if name.startswith("flood") and result]
+    merge(what, floods)
     sent = sum(result["sent"] for result in floods)
-    backlog, rcvbuf = now[RX_DROPPED], now[8]
-    note(f"flood: {sent} sent, {received} received, {backlog} dropped at the backlog, {rcvbuf} "
-         "at the sockets; traced: "
+    rcvbuf, backlog, full, passed = now[8:]
+    program = "FULL_RING" in reasons
+    note(f"{what}: {sent} sent, {received} received, {full} had no room in the ring, {backlog} in "
+         f"the backlog, {rcvbuf} in the sockets; traced: "
          + ", ".join(f"{name} {n}" for name, n in traced.items() if n))  # fmt: skip
-    check("flood: some were dropped at the backlog", True, backlog > 0)
-    check("flood: some were dropped at the sockets", True, rcvbuf > 0)
-    check("flood: sent is received and dropped", sent, received + backlog + rcvbuf)
-    check("flood: what is dropped at the backlog is traced", backlog, traced["CPU_BACKLOG"])
-    check("flood: what is dropped at the sockets is traced", rcvbuf,
+    check(f"{what}: some had no room in the ring", program, full > 0)
+    check(f"{what}: some were dropped at the backlog", True, backlog > 0)
+    check(f"{what}: some were dropped at the sockets", True, rcvbuf > 0)
+    check(f"{what}: sent is received and dropped", sent, received + full + backlog + rcvbuf)
+    check(f"{what}: the device has dropped what ring and backlog had no room for",
+          full + backlog, now[RX_DROPPED])  # fmt: skip
+    check(f"{what}: what the ring had no room for is traced", full, traced["FULL_RING"])
+    check(f"{what}: what is dropped at the backlog is traced", backlog, traced["CPU_BACKLOG"])
+    check(f"{what}: what is dropped at the sockets is traced", rcvbuf,
           traced["SOCKET_RCVBUFF"] + traced["PROTO_MEM"])
-    check("flood: the CPUs have dropped as many as the device has", now[9], backlog)
-    check("flood: the device has received the others", sent - backlog, now[RX])
+    check(f"{what}: other reasons to drop a packet", "",
+          ", ".join(f"{name} {n}" for name, n in traced.items() if n and name not in reasons))
+    # The ring or the backlog, whichever comes first
+    first = full if program else backlog
+    check(f"{what}: the device has received the others", sent - first, now[RX])
+    check(f"{what}: packets that the program has had", now[RX] if program else 0, passed)
     longest, times = results["answers"] or (999, 0)
-    check("flood: the machine answered", True, longest < PATIENCE and times > 0)
-    figure("datagrams of the flood", f"{sent} = {received} received + {backlog} dropped at the "
-           f"backlog + {rcvbuf} at the sockets")
-    figure("longest answer during the flood (ms)", round(longest * 1000))
+    check(f"{what}: the machine answered", True, longest < PATIENCE and times > 0)
+    note(f"{what}: {times} answers, the longest after {longest * 1000:.0f} ms")
+    figure(f"datagrams of the {what}", f"{sent} = {received} received + "
+           + (f"{full} dropped at the ring + " if program else "")
+           + f"{backlog} dropped at the backlog + {rcvbuf} at the sockets")  # fmt: skip
+    figure(f"longest answer during the {what} (ms)", round(longest * 1000))
+
+
+def flooded(pins, seconds, seed):
+    """Floods, without a program and with one."""
+    device, seconds = ready("o0", queues=2), float(seconds) / 2
+    run("ethtool -K o0 tx-udp-segmentation off")
+    run(f"ethtool -G o0 rx {RING}")
+    for queue in 0, 1:
+        write(f"/sys/class/net/o0/queues/rx-{queue}/rps_cpus", f"{(1 << os.cpu_count()) - 1:x}")
+    sinks, reasons = list(receivers()), {"CPU_BACKLOG", "SOCKET_RCVBUFF", "PROTO_MEM"}
+    for sink in sinks:
+        sink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 5000)
+    overwhelm("flood", pins, seconds, seed, sinks, reasons)
+    device.attach(pinned(f"{pins}/pass_frags"))
+    overwhelm("flood, program", pins, seconds, seed, sinks, {*reasons, "FULL_RING"})
     for sink in sinks:
         sink.close()
-    alive("flood")
+    alive("flood", device)
     device.delete()
-
-
-def still(seen):
-    """What it says when this has not changed for half a second; None if it goes on changing."""
-    end, last = time.monotonic() + PATIENCE, seen()
-    while time.monotonic() < end:
-        time.sleep(0.5)
-        now = seen()
-        if now == last:
-            return now
-        last = now
-    return None
 
 
 # --- Circles -------------------------------------------------------------
 
 COUNT = 100
+# A program that redirects runs at a depth of none, and as long as it is not beyond the limit of
+# nested transmissions (XMIT_RECURSION_LIMIT).
+LEVELS = 8 + 2
 
 
 def send_some(address):
@@ -212,16 +235,14 @@ def circles(pins):
         targets[number] = circle[number] = index
     sinks = list(receivers())
 
-    def ends(what, least, most):
-        """The kernel ends it: each packet is seen so often at least and at most."""
+    def ends(what, times):
+        """The kernel ends it: the devices count each packet so often."""
         before = total(netlink, *indices)
         send_some(ADDRESSES[0])
-        after = still(lambda: total(netlink, *indices))
+        after = rests(lambda: total(netlink, *indices))
         check(f"{what}: it ends", True, after is not None)
         seen = (after or 0) - before
-        check(f"{what}: each packet is counted {least} to {most} times", True,
-              least * COUNT <= seen <= most * COUNT)  # fmt: skip
-        note(f"{what}: {seen} for {COUNT} packets")
+        check(f"{what}: packets counted for {COUNT}", times * COUNT, seen)
         figure(f"{what}: packets counted for {COUNT}", seen)
 
     def goes_round(what, device, seen, stop):
@@ -233,21 +254,21 @@ def circles(pins):
         check(f"{what}: the machine answers", True, longest < PATIENCE)
         figure(f"{what}: rounds", seen() - before)
         stop()
-        check(f"{what}: it ends when it is cut", True, still(seen) is not None)
+        check(f"{what}: it ends when it is cut", True, rests(seen) is not None)
 
     for name in "c0", "c1", "lo":
         run(f"tc qdisc add dev {name} clsact")
     for one, other in ("c0", "c1"), ("c1", "c0"):
         run(f"tc filter add dev {one} egress matchall action mirred egress redirect dev {other}")
     # The second of the two actions knows that it would go round.
-    ends("mirred, egress to egress", 0, 0)
+    ends("mirred, egress to egress", 0)
     check("mirred, egress to egress: packets that the action has had", COUNT,
           int(re.search(r"Sent \d+ bytes (\d+) pkt", run("tc -s filter show dev c1 egress"))[1]))
     for name in "c0", "c1":
         run(f"tc filter del dev {name} egress")
     for one, other in ("c0", "c1"), ("c1", "c0"):
         run(f"tc filter add dev {one} ingress matchall action mirred ingress redirect dev {other}")
-    ends("mirred, ingress to ingress", 1, 1)
+    ends("mirred, ingress to ingress", 1)
     for name in "c0", "c1":
         run(f"tc filter del dev {name} ingress")
     for name, address in ("lo", "127.0.0.1"), ("c0", ADDRESSES[0]):
@@ -259,20 +280,20 @@ def circles(pins):
     for program, name in ("to_second", "c0"), ("to_first", "c1"):
         run(f"bpftool net attach tcx_egress pinned {pins}/{program} dev {name}")
     before = ways[0] + ways[1]
-    ends("bpf_redirect, egress to egress", 0, 8)
-    taken = ways[0] + ways[1] - before
-    check("bpf_redirect: programs ran until the limit", True, COUNT < taken <= 12 * COUNT)
+    ends("bpf_redirect, egress to egress", 0)
+    check("bpf_redirect: how often the programs ran, which is until the limit", LEVELS * COUNT,
+          ways[0] + ways[1] - before)  # fmt: skip
     for name in "c0", "c1":
         run(f"bpftool net detach tcx_egress dev {name}")
     first.attach(pinned(f"{pins}/back"))
     before = ways[4]
-    ends("XDP_TX", 1, 2)
+    ends("XDP_TX", 1)
     check("XDP_TX: the program has seen each once", COUNT, ways[4] - before)
     first.attach(pinned(f"{pins}/round_to_second"))
     second.attach(pinned(f"{pins}/round_to_first"))
     goes_round("XDP_REDIRECT, between two", ADDRESSES[0], lambda: ways[2] + ways[3],
                lambda: (first.attach(-1), second.attach(-1)))
-    alive("circles")
+    alive("circles", first)
     for sink in sinks:
         sink.close()
     first.delete()
@@ -291,7 +312,7 @@ def tunnels():
         """Sends into the outermost; says whether it arrives at the device."""
         before = statistics(netlink, index)[RX]
         send_some("10.30.0.1")
-        after = still(lambda: statistics(netlink, index)[RX])
+        after = rests(lambda: statistics(netlink, index)[RX])
         check(f"{what}: it ends", True, after is not None)
         check(f"{what}: packets that arrive at the device", arrive, (after or 0) - before)
 
@@ -319,7 +340,7 @@ def tunnels():
         stack(count, last)
         through(what, arrive)
         clear(count)
-    alive("tunnels")
+    alive("tunnels", device)
     for sink in sinks:
         sink.close()
     device.delete()

@@ -6,17 +6,18 @@
 # tunnels in tunnels, come to an end.
 #
 #   STRESS_SECONDS  how long the flood may take (20)
-#   OVERLOAD        what of it (flood circles tunnels); the last one needs CONFIG_NET_IPIP
+#   STRESS_SEED     what chance begins with
+#   OVERLOAD        what of it (flood circles tunnels)
 
 . ./lib.sh
 
 seconds=${STRESS_SECONDS:-20}
+seed=${STRESS_SEED:-$RANDOM}
 read -ra parts <<<"${OVERLOAD:-flood circles tunnels}"
 
-echo "# STRESS_SECONDS=$seconds OVERLOAD=\"${parts[*]}\""
-checkers "at first"
+echo "# STRESS_SEED=$seed STRESS_SECONDS=$seconds OVERLOAD=\"${parts[*]}\""
 load_module numdevs=0
-pin_programs stress
+pin_programs xdp stress
 
 backlog=$(sysctl -n net.core.netdev_max_backlog)
 undo "sysctl -qw net.core.netdev_max_backlog=$backlog"
@@ -25,7 +26,7 @@ for part in "${parts[@]}"; do
 	new_ns ns
 	ip -n "$ns" link set lo up
 	case $part in
-	flood) arguments=("$pins" "$seconds") ;;
+	flood) arguments=("$pins" "$seconds" "$seed") ;;
 	circles) arguments=("$pins") ;;
 	*) arguments=() ;;
 	esac
@@ -38,5 +39,4 @@ for part in "${parts[@]}"; do
 	cleanup_ns "$ns"
 done
 
-checkers "at last"
 finish

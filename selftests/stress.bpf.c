@@ -13,7 +13,6 @@
 
 static void *(*bpf_map_lookup_elem)(void *map, const void *key) =
 	(void *)BPF_FUNC_map_lookup_elem;
-static __u32 (*bpf_get_prandom_u32)(void) = (void *)BPF_FUNC_get_prandom_u32;
 static long (*bpf_skb_change_tail)(struct __sk_buff *skb, __u32 len, __u64 flags) =
 	(void *)BPF_FUNC_skb_change_tail;
 static long (*bpf_skb_change_head)(struct __sk_buff *skb, __u32 len, __u64 flags) =
@@ -40,8 +39,10 @@ static long (*bpf_redirect_map)(void *map, __u64 key, __u64 flags) =
 
 /* The indices of the devices that the programs redirect to. */
 MAP(targets, BPF_MAP_TYPE_ARRAY, 2, __u32);
-/* How often each way was taken. */
-MAP(ways, BPF_MAP_TYPE_ARRAY, 16, __u64);
+/* How often each way was taken; of cut(), see there. */
+MAP(ways, BPF_MAP_TYPE_ARRAY, 128, __u64);
+/* Where the chance of each sender has got to. The test says where it begins. */
+MAP(chance, BPF_MAP_TYPE_ARRAY, 4, __u64);
 /* How many packets were dropped, by the reason. */
 MAP(reasons, BPF_MAP_TYPE_ARRAY, 512, __u64);
 MAP(circle, BPF_MAP_TYPE_DEVMAP, 2, __u32);
@@ -61,13 +62,46 @@ static inline __attribute__((always_inline)) __u32 target(__u32 key)
 	return value ? *value : 0;
 }
 
-/* Cuts or lengthens what comes by, writes over its headers, and sends it elsewhere. */
+/*
+ * The next random number of a sender (splitmix64), so that the test's seed decides, whatever
+ * other senders do meanwhile.
+ */
+static inline __attribute__((always_inline)) __u64 draw(__u32 sender)
+{
+	__u64 *state = bpf_map_lookup_elem(&chance, &sender);
+	__u64 number;
+
+	if (!state)
+		return 0;
+	/* Packets of TCP, which several CPUs may send at a time, can get the same number. */
+	*state += 0x9e3779b97f4a7c15;
+	number = *state;
+	number = (number ^ number >> 30) * 0xbf58476d1ce4e5b9;
+	number = (number ^ number >> 27) * 0x94d049bb133111eb;
+	return number ^ number >> 31;
+}
+
+/*
+ * Cuts or lengthens what comes by, writes over its headers, and sends it elsewhere.
+ *
+ * Senders have a number, which is the mark of their packets: 0 is the kernel itself. What comes
+ * in at a device, which has no mark, is of sender 3. In ways, from 32 times that number on, are
+ * the 8 ways, as often as the helper did it, the same as often as it did not, copies: sent, not
+ * sent, received, not received, and packets that were left whole.
+ */
 SEC("tc") int cut(struct __sk_buff *skb)
 {
-	__u32 dice = bpf_get_prandom_u32(), random = bpf_get_prandom_u32();
-	__u64 junk = random;
+	__u32 sender = skb->ingress_ifindex ? 3 : skb->mark & 3;
+	__u64 junk = draw(sender);
+	__u32 dice = junk, random = junk >> 32;
 	long error = 0;
+	__u64 flags;
 
+	/* Of TCP most, or there would be no connections, and nothing to be segmented. */
+	if (sender == 2 && dice & 0xe00) {
+		count(&ways, 32 * sender + 20);
+		goto redirect;
+	}
 	switch (dice & 7) {
 	case 0:
 		error = bpf_skb_change_tail(skb, random % 64, 0);
@@ -101,9 +135,13 @@ SEC("tc") int cut(struct __sk_buff *skb)
 		error = bpf_skb_pull_data(skb, random % (skb->len + 1));
 		break;
 	}
-	count(&ways, (dice & 7) + (error ? 8 : 0));
-	if (dice & 64)
-		bpf_clone_redirect(skb, target(0), dice & 128 ? BPF_F_INGRESS : 0);
+	count(&ways, 32 * sender + (dice & 7) + (error ? 8 : 0));
+	if (dice & 64) {
+		flags = dice & 128 ? BPF_F_INGRESS : 0;
+		error = bpf_clone_redirect(skb, target(0), flags);
+		count(&ways, 32 * sender + 16 + (flags ? 2 : 0) + (error ? 1 : 0));
+	}
+redirect:
 	return bpf_redirect(target(0), dice & 256 ? BPF_F_INGRESS : 0);
 }
 
