@@ -65,6 +65,7 @@ from stress import (
     Team,
     check,
     figure,
+    free_deferred,
     grown,
     load,
     memory,
@@ -614,6 +615,7 @@ def pages_came_back(program):
     # A pool looks once a second.
     end = time.monotonic() + 30
     while pools()[0] and time.monotonic() < end:
+        free_deferred()
         time.sleep(0.2)
     left = pools()
     check("page pools that are left over, and of these, that wait for pages", (0, 0), left)

@@ -283,6 +283,17 @@ def pages():
     return median(some_pages() for _ in range(15))
 
 
+def free_deferred():
+    """Lets every CPU free the packets that readers on other CPUs have left to it: it does so when it
+    receives something (skb_defer_free_flush())."""
+    cpus = os.sched_getaffinity(0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for cpu in cpus:
+            os.sched_setaffinity(0, {cpu})
+            sock.sendto(b"", ("127.0.0.1", 9))
+    os.sched_setaffinity(0, cpus)
+
+
 def end_of_namespace():
     """The end of a network namespace, which frees the memory of those that ended before it."""
     pid = os.fork()

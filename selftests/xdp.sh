@@ -334,12 +334,14 @@ life() {
 	is "a device with a program is deleted" "" "$(ip -n "$ns" -o link show type rlo)"
 }
 
-# instances: NAPI instances of queues, and pools of pages, of all devices.
+# instances: NAPI instances of queues, and pools of pages, of all devices. A pool whose queue is gone
+# can wait for packets that a CPU is to free when it receives the next one (skb_defer_free_flush()).
 instances() {
 	local dump
 	for dump in queue-get page-pool-get; do
 		netdev_genl "$ns" --dump $dump | python3 -c 'import json, sys
-print(sum("napi-id" in entry or "inflight" in entry for entry in json.load(sys.stdin)))'
+print(sum("napi-id" in entry or "inflight" in entry and "detach-time" not in entry
+          for entry in json.load(sys.stdin)))'
 	done | xargs
 }
 
