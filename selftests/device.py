@@ -68,6 +68,7 @@ class Netlink:
         self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self.socket.bind((0, 0))
+        self.answered = False
 
     def request(self, kind, body, flags=0):
         """A function that makes the request, and fails as it does."""
@@ -76,7 +77,9 @@ class Netlink:
         return lambda: self.socket.send(message)
 
     def answer(self):
-        """The error of the answer to the last request; 0 if there is none."""
+        """The error of the answer to the last request; 0 if there is none. Whether there was
+        an answer is in answered."""
+        self.answered = False
         while True:
             try:
                 data = self.socket.recv(1 << 18, socket.MSG_DONTWAIT)
@@ -89,6 +92,7 @@ class Netlink:
             while offset < len(data):
                 length, kind = NLMSG.unpack_from(data, offset)[:2]
                 if kind in (2, 3):  # NLMSG_ERROR, NLMSG_DONE
+                    self.answered = True
                     return -struct.unpack_from("i", data, offset + NLMSG.size)[0]
                 offset += (length + 3) & ~3
 

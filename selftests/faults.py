@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Lets every memory allocation of an operation fail once.
 
-    faults.py MODULE PINS SECONDS SEED [OPERATION...]
+    faults.py operations MODULE PINS SECONDS SEED [OPERATION...]
 
 The kernel lets the N-th allocation of this thread fail that may (/proc/thread-self/fail-nth;
 failslab and fail_page_alloc). For each operation of a device's life N goes from one up to
@@ -10,6 +10,17 @@ beyond the last. The operation must either do without or fail with an error, and
 it is done again. SECONDS are for all operations; one with more allocations than its share of
 them allows has some of them fail, chosen with SEED. PINS is where the programs of the XDP tests
 are pinned.
+
+    faults.py send SOURCE DEVICE COUNT PINS
+
+Sends datagrams to DEVICE, while the caller lets allocations of the kernel fail: by the stack, as
+frames that a program redirects, from an AF_XDP socket to a queue without any, or to one with another
+socket (stack, frames, socket, sockets). Waits until each has arrived or the device has counted that
+it was dropped. Says how many have arrived, and intact.
+
+    faults.py pools
+
+Says how many pools of pages devices have, after a wait for those that are to go.
 """
 
 import errno
@@ -23,17 +34,25 @@ import time
 sys.dont_write_bytecode = True
 
 # pylint: disable=wrong-import-position
+import stress
 from device import (
     CREATE,
     DELADDR,
     DELLINK,
+    DUMP,
     EXCL,
     GCHANNELS,
     GETLINK,
     GPFLAGS,
     GRINGPARAM,
     GSTATS,
+    GTSO,
     IFF_UP,
+    IFLA_ADDRESS,
+    IFLA_MTU,
+    IFLA_XDP_DRV_PROG_ID,
+    IFLA_XDP_SKB_PROG_ID,
+    NESTED,
     NEWADDR,
     NEWLINK,
     OWN_TRAFFIC,
@@ -41,18 +60,44 @@ from device import (
     SCHANNELS,
     SPFLAGS,
     SRINGPARAM,
+    STSO,
+    XDP_FLAGS_DRV,
+    XDP_FLAGS_SKB,
     Device,
+    Netlink,
+    attribute,
+    identity,
     link,
     pinned,
 )
-from stress import check, figure, insert, unload, write
-from xsk import Port
+from stress import (
+    NETLINK_GENERIC,
+    PAGE_POOL_GET,
+    QSTATS_GET,
+    QSTATS_IFINDEX,
+    QSTATS_SCOPE,
+    check,
+    figure,
+    free_deferred,
+    insert,
+    note,
+    unload,
+    write,
+)
+from xdp import PORT, datagram, frames
+from xsk import SOL_XDP, Commands, Port, Until
 
 NAME, ADDRESS = "fault0", "10.7.9.1"
-
+# Of the family netdev: what queues there are, which are polled, and which have a pool
+QUEUE_GET, QUEUE_IFINDEX, QUEUE_NAPI_ID, QUEUE_XSK = 10, 2, 4, NESTED | 7
+QSTATS_RX_HW_DROPS = 13
+XDP_OPTIONS, XDP_OPTIONS_ZEROCOPY = 8, 1
+SO_RCVBUFFORCE = 33
 
 # More allocations than an operation has.
 NEVER = 1 << 20
+# Of an operation that one sees traces of only.
+PART = "in part"
 
 
 class Nth:
@@ -80,15 +125,19 @@ class Operation:
     how one sees that it was done."""
 
     name = ""
-    netlink = True  # the answer comes by the socket of rtnetlink
+    netlink = True  # the answer comes by a socket of netlink
     weight = 1  # its share of the time
+    up, attached = True, False  # the device it needs
 
-    def __init__(self, device, module, program):
-        self.device, self.module, self.program = device, module, program
+    def __init__(self, device, module, program, other):
+        self.device, self.module, self.program, self.other = device, module, program, other
+        self.requests = device.netlink
 
     def prepare(self):
         """Makes what the operation needs."""
-        self.device.add()
+        self.device.add(up=self.up)
+        if self.attached:
+            self.device.attach(self.program)
 
     def clear(self):
         """Takes it away."""
@@ -103,8 +152,12 @@ class Operation:
         raise NotImplementedError
 
     def done(self):
-        """Whether it was done; None if one cannot see it."""
+        """Whether it was done, or the text PART; None if there is nothing to be seen of it."""
         return None
+
+    def answer(self):
+        """The error that it was answered with; 0 if there is none."""
+        return self.requests.answer() if self.netlink else 0
 
 
 class Load(Operation):
@@ -198,40 +251,109 @@ class Up(Operation):
     """The device goes up, with a program, so that its queues are made."""
 
     name = "up"
-
-    def prepare(self):
-        self.device.add(up=False)
-        self.device.attach(self.program)
+    up, attached = False, True
 
     def function(self):
-        return self.device.netlink.request(NEWLINK, self.device.up_body(True))
+        return self.device.netlink.request(NEWLINK, self.device.up_body(not self.up))
 
     def undo(self):
-        self.device.do(NEWLINK, self.device.up_body(False))
+        self.device.do(NEWLINK, self.device.up_body(self.up))
 
     def done(self):
-        return bool(int(self.device.read("flags"), 16) & IFF_UP)
+        return bool(int(self.device.read("flags"), 16) & IFF_UP) != self.up
+
+
+class Down(Up):
+    """It goes down again."""
+
+    name, up = "down", True
 
 
 class Address(Operation):
     """An address."""
 
-    name = "address"
+    name, address = "address", ADDRESS
 
     def function(self):
-        return self.device.netlink.request(NEWADDR, self.device.address_body(ADDRESS), CREATE | EXCL)
+        body = self.device.address_body(self.address)
+        return self.device.netlink.request(NEWADDR, body, CREATE | EXCL)
 
     def undo(self):
-        self.device.do(DELADDR, self.device.address_body(ADDRESS))
+        self.device.do(DELADDR, self.device.address_body(self.address))
+
+    def done(self):
+        return self.address in self.device.addresses()
+
+
+class Address6(Address):
+    """One of the other family."""
+
+    name, address = "IPv6 address", "fd07:9::1"
+
+
+class HardwareAddress(Operation):
+    """The hardware address, of a device that is up."""
+
+    name, wanted, usual = "hardware address", "02:00:00:00:00:09", "02:00:00:00:00:08"
+
+    def prepare(self):
+        super().prepare()
+        self.undo()
+
+    def body(self, address):
+        """That of a request for it."""
+        content = bytes.fromhex(address.replace(":", ""))
+        return link(index=self.device.index()) + attribute(IFLA_ADDRESS, content)
+
+    def function(self):
+        return self.device.netlink.request(NEWLINK, self.body(self.wanted))
+
+    def undo(self):
+        self.device.do(NEWLINK, self.body(self.usual))
+
+    def done(self):
+        return self.device.read("address") == self.wanted
+
+
+class Mtu(Operation):
+    """The MTU, which a program limits."""
+
+    name, attached = "MTU, program", True
+    wanted, usual = 1500, 3498
+
+    def body(self, mtu):
+        """That of a request for it."""
+        return link(index=self.device.index()) + attribute(IFLA_MTU, mtu)
+
+    def function(self):
+        return self.device.netlink.request(NEWLINK, self.body(self.wanted))
+
+    def undo(self):
+        self.device.do(NEWLINK, self.body(self.usual))
+
+    def done(self):
+        return int(self.device.read("mtu")) == self.wanted
+
+
+class Feature(Operation):
+    """An offload that can be switched."""
+
+    name, netlink = "features", False
+
+    def function(self):
+        return self.device.ethtool(STSO, struct.pack("I", 0))
+
+    def undo(self):
+        self.device.ethtool(STSO, struct.pack("I", 1))()
+
+    def done(self):
+        return not struct.unpack("I", self.device.ethtool(GTSO, bytes(4))())[0]
 
 
 class Flag(Operation):
     """The private flag own-traffic, of a device that is down."""
 
-    name, netlink = "priv flag", False
-
-    def prepare(self):
-        self.device.add(up=False)
+    name, netlink, up = "priv flag", False, False
 
     def flags(self):
         """All of them."""
@@ -254,11 +376,7 @@ class Flag(Operation):
 class Pairs(Flag):
     """The private flag queue-pairs, of a device with queues that are polled."""
 
-    name = "queue pairs"
-
-    def prepare(self):
-        self.device.add()
-        self.device.attach(self.program)
+    name, up, attached = "queue pairs", True, True
 
     def function(self):
         return self.set(self.flags() | QUEUE_PAIRS)
@@ -303,14 +421,22 @@ class MoreChannels(Channels):
         self.undo()
 
 
+class PolledChannels(Channels):
+    """Fewer of those that are polled."""
+
+    name, attached = "queues, program", True
+
+
+class MorePolledChannels(MoreChannels):
+    """And more of them."""
+
+    name, attached = "more queues, program", True
+
+
 class Rings(Operation):
     """The size of rings that are in use."""
 
-    name, netlink = "ring size", False
-
-    def prepare(self):
-        self.device.add()
-        self.device.attach(self.program)
+    name, netlink, attached = "ring size", False, True
 
     def set(self, size):
         """A function that sets it."""
@@ -330,44 +456,80 @@ class Rings(Operation):
 class Attach(Operation):
     """A program."""
 
-    name = "program"
+    name, weight, mode, shown = "program", 2, XDP_FLAGS_DRV, IFLA_XDP_DRV_PROG_ID
+
+    def wanted(self):
+        """The program that is to be there."""
+        return self.program
 
     def function(self):
-        return self.device.netlink.request(NEWLINK, self.device.xdp_body(self.program))
+        return self.device.netlink.request(NEWLINK, self.device.xdp_body(self.wanted(), self.mode))
 
     def undo(self):
-        self.device.attach(-1)
+        usual = self.program if self.attached else -1
+        self.device.do(NEWLINK, self.device.xdp_body(usual, self.mode))
+
+    def done(self):
+        wanted = self.wanted()
+        return self.device.program(self.shown) == (0 if wanted == -1 else identity(wanted))
+
+
+class Exchange(Attach):
+    """Another program in its place."""
+
+    name, attached = "another program", True
+
+    def wanted(self):
+        return self.other
 
 
 class Detach(Attach):
     """And its end."""
 
-    name = "no program"
+    name, attached = "no program", True
 
-    def prepare(self):
-        super().prepare()
-        self.device.attach(self.program)
+    def wanted(self):
+        return -1
 
-    def function(self):
-        return self.device.netlink.request(NEWLINK, self.device.xdp_body(-1))
 
-    def undo(self):
-        self.device.attach(self.program)
+class Generic(Attach):
+    """A program that the core runs."""
+
+    name, mode, shown = "generic program", XDP_FLAGS_SKB, IFLA_XDP_SKB_PROG_ID
 
 
 class Bind(Operation):
     """The pool of a socket with zero-copy."""
 
-    name, netlink = "pool", False
+    name, netlink, weight = "pool", False, 2
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.netdev = stress.Generic("netdev")
 
     def function(self):
         self.port = Port(NAME, 0, [], 64, bound=False)
         return self.port.bind
 
+    def queues(self, kind):
+        """Whether a queue of the device has an attribute."""
+        body = attribute(QUEUE_IFINDEX, self.device.index())
+        return any(kind in queue for queue in self.netdev.dump(QUEUE_GET, body))
+
     def undo(self):
         self.port.close()
+        # By a work item.
+        for _ in Until():
+            if not self.queues(QUEUE_XSK):
+                break
 
     again = undo
+
+    def done(self):
+        options = self.port.socket.getsockopt(SOL_XDP, XDP_OPTIONS, 4)
+        signs = {bool(struct.unpack("I", options)[0] & XDP_OPTIONS_ZEROCOPY),
+                 self.queues(QUEUE_XSK), self.queues(QUEUE_NAPI_ID)}  # fmt: skip
+        return signs.pop() if len(signs) == 1 else PART
 
 
 class Statistics(Operation):
@@ -376,7 +538,7 @@ class Statistics(Operation):
     name, netlink = "statistics", False
 
     def function(self):
-        return self.device.ethtool(GSTATS, struct.pack("I", 256) + bytes(8 * 256))
+        return self.device.ethtool(GSTATS, bytes(4 + 8 * 256))
 
     def undo(self):
         pass
@@ -387,19 +549,39 @@ class Link(Statistics):
 
     name, netlink = "link show", True
 
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        # Without an acknowledgment, what is shown stays in the socket.
+        self.requests = Netlink()
+
     def function(self):
-        return self.device.netlink.request(GETLINK, link(index=self.device.index()))
+        return self.requests.request(GETLINK, link(index=self.device.index()))
+
+
+class QueueStatistics(Statistics):
+    """Those of netdev-genl, for each queue."""
+
+    name, netlink = "queue statistics", True
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.requests = Netlink(NETLINK_GENERIC)
+        self.family = stress.Generic("netdev").number
+
+    def function(self):
+        body = struct.pack("BBxx", QSTATS_GET, 1) + attribute(QSTATS_SCOPE, 1)
+        body += attribute(QSTATS_IFINDEX, self.device.index())
+        return self.requests.request(self.family, body, DUMP)
 
 
 class Send(Statistics):
     """Packets over the device, with a program."""
 
-    name, netlink = "send", False
+    name, attached = "send", True
 
     def prepare(self):
         super().prepare()
         self.device.assign(ADDRESS)
-        self.device.attach(self.program)
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
     def function(self):
@@ -411,33 +593,37 @@ def outcome(nth, operation, number):
     Returns how many allocations were still to come, the error, and what was wrong."""
     function = operation.function()
     left, failure = nth.call(number, function)
-    if operation.netlink:
-        failure = operation.device.netlink.answer() or failure
+    failure = operation.answer() or failure
+    # The acknowledgment needs memory, too: without one it may have been done.
+    unknown = operation.netlink and not operation.requests.answered
     done, wrong = operation.done(), ""
-    # The acknowledgment of rtnetlink needs memory, too: without one it may have been done.
-    if failure and done and not (operation.netlink and failure == errno.ENOBUFS):
-        wrong = f"error {failure}, but it was done"
-    elif not failure and done is False:
-        wrong = "no error, but it was not done"
+    if failure and done and not (unknown and done is True):
+        wrong = f"error {failure}, but it was done" + (f" {done}" if done == PART else "")
+    elif not failure and done not in (True, None):
+        wrong = "no error, but it was not done" + (f", only {done}" if done == PART else "")
     elif failure and left:
         wrong = f"error {failure} without a failed allocation"
     if failure and not done:
         try:
             getattr(operation, "again", lambda: None)()
             operation.function()()
-            again = operation.device.netlink.answer() if operation.netlink else 0
+            again = operation.answer()
         except OSError as error:
             again = error.errno
-        # Without a way to see it, it may have been done the first time.
-        if again and not (done is None and again == errno.EEXIST):
+        if again:
             wrong = wrong or f"error {again} when it was done again"
-    operation.undo()
+        elif operation.done() not in (True, None):
+            wrong = wrong or "no error when it was done again, but it was not done"
+    try:
+        operation.undo()
+    except OSError as error:
+        wrong = wrong or f"error {error.errno} when it was undone"
     return left, failure, wrong
 
 
 def exercise(nth, operation, seconds, dice):
     """Lets the allocations of an operation fail, one after another. Returns how many failed."""
-    end = time.monotonic() + seconds
+    start = time.monotonic()
     hits, refused, errors, faults = 0, 0, set(), []
     operation.prepare()
     # Warms caches, which are filled once.
@@ -448,7 +634,7 @@ def exercise(nth, operation, seconds, dice):
     order = list(range(1, count + 1))
     dice.shuffle(order)
     for number in order:
-        if hits and time.monotonic() > end:
+        if hits and time.monotonic() > start + seconds:
             break
         left, failure, wrong = outcome(nth, operation, number)
         hits += left == 0
@@ -466,6 +652,7 @@ def exercise(nth, operation, seconds, dice):
     )
     check(f"{operation.name}: some have failed", True, hits > 0)
     figure(f"faults, {operation.name}", f"{hits} of {count}")
+    note(f"{operation.name}: {time.monotonic() - start:.0f} s of {seconds:.0f}")
     return hits
 
 
@@ -479,22 +666,102 @@ def spare(function):
         write(f"/sys/kernel/debug/failslab/reject-{name}", str(address))
 
 
-def main(module, pins, seconds, seed, *names):
+def operations(module, pins, seconds, seed, *names):
+    """Each operation of a device's life."""
     nth, dice, end = Nth(), random.Random(int(seed)), time.monotonic() + float(seconds)
-    device, program = Device(NAME), pinned(f"{pins}/pass")
+    device, programs = Device(NAME), [pinned(f"{pins}/{name}") for name in ("pass", "drop")]
     spare("jump_label_module_notify")
-    kinds = [Add, Delete, Up, Address, Flag, Pairs, Channels, MoreChannels, Rings, Attach,
-             Detach, Bind, Statistics, Link, Send, Unload, Load]  # fmt: skip
+    # Those that take longest come last: they have what the others leave of their time.
+    kinds = [Up, Down, Address, Address6, HardwareAddress, Mtu, Feature, Flag, Pairs, Channels,
+             MoreChannels, PolledChannels, MorePolledChannels, Rings, Statistics, QueueStatistics,
+             Link, Send, Generic, Exchange, Detach, Attach, Bind, Delete, Add, Unload,
+             Load]  # fmt: skip
     kinds = [kind for kind in kinds if not names or kind.name in names]
     hits = 0
     for number, kind in enumerate(kinds):
         left = max(0, end - time.monotonic())
         share = left * kind.weight / sum(kind.weight for kind in kinds[number:])
-        hits += exercise(nth, kind(device, module, program), share, dice)
+        hits += exercise(nth, kind(device, module, *programs), share, dice)
     if names:
         check("operations of these names", len(names), len(kinds))
     figure("allocations that failed", hits)
 
 
+class Drops:
+    """What netdev-genl counts as dropped by a device."""
+
+    def __init__(self, device):
+        self.netdev = stress.Generic("netdev")
+        self.body = attribute(QSTATS_IFINDEX, socket.if_nametoindex(device))
+        self.before = self.sum()
+
+    def sum(self):
+        """All until now."""
+        (entry,) = self.netdev.dump(QSTATS_GET, self.body)
+        return int.from_bytes(entry[QSTATS_RX_HW_DROPS], sys.byteorder)
+
+    def new(self):
+        """Those since this was made."""
+        return self.sum() - self.before
+
+
+def send(source, device, count, pins):
+    """Sends datagrams, and says what has arrived."""
+    count, drops, arrived = int(count), Drops(device), 0
+    commands = Commands(device, pins)
+    server = commands.listener
+    server.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 16 << 20)
+
+    def until(number):
+        """Receives until so many have arrived or were dropped. Says whether it came to that."""
+        nonlocal arrived
+        end = time.monotonic() + 5
+        while arrived + drops.new() < number:
+            try:
+                data = server.recv(1 << 16)
+                arrived += data == datagram(int.from_bytes(data[:4], "big"), len(data))
+            except TimeoutError:
+                if time.monotonic() > end:
+                    return False
+        return True
+
+    if source in ("socket", "sockets"):
+        # The queues are a pair.
+        commands.open("source", 1)
+        if source == "sockets":
+            commands.open("target", 0)
+        said = commands.send("source", count, "100,1400,3000")
+        back, arrived = (int(said.split()[at]) for at in (0, 2))
+        if back != count:
+            sys.exit(f"# of {count} packets: {said}")
+    server.settimeout(0.01)
+    if source == "stack":
+        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        for number in range(count):
+            # Some have several pages, which are not given back as long as the packet waits.
+            client.sendto(datagram(number, 20 + number % 3 * 4000), (ADDRESS, PORT))
+            if number % 500 == 499 and not until(number + 1):
+                break
+    elif source == "frames":
+        # So many at a time are possible.
+        for number in range(0, count, 256):
+            frames(f"{pins}/forward_to", min(count - number, 256))
+            until(min(count, number + 256))
+    until(count)
+    print(arrived)
+
+
+def pools():
+    """Says how many pools of pages there are, if they do not go."""
+    netdev = stress.Generic("netdev")
+    for _ in Until():
+        stress.free_deferred()
+        count = len(netdev.dump(PAGE_POOL_GET))
+        if not count:
+            break
+        free_deferred()
+    print(count)
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    {"operations": operations, "send": send, "pools": pools}[sys.argv[1]](*sys.argv[2:])

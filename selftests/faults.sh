@@ -3,18 +3,21 @@
 #
 # Every memory allocation of every operation of a device's life fails once: the operation
 # does without or is refused, and succeeds when it is done again. While packets are on their
-# way, pages of the queues' pools cannot be had and headers move. For kernels with
+# way, a poll gets no pages and no slabs, and headers move. For kernels with
 # CONFIG_FAILSLAB, CONFIG_FAIL_PAGE_ALLOC and CONFIG_FAIL_SKB_REALLOC.
 #
-#   STRESS_SECONDS  how long it may take (60); which allocations of an operation with more
+#   STRESS_SECONDS  how long the operations may take (60); which allocations of one with more
 #                   fail is a matter of chance
 #   STRESS_SEED     what chance begins with
 #   FAULTS          the operations, one a line, if not all
+#   FAULTS_PARTS    what of it (operations pages slabs rings headers)
 
 . ./lib.sh
+. ./xdp_lib.sh
 
 seconds=${STRESS_SECONDS:-60}
 seed=${STRESS_SEED:-$RANDOM}
+read -ra parts <<<"${FAULTS_PARTS:-operations pages slabs rings headers}"
 injection=/sys/kernel/debug
 
 # What the kernel says itself, with a stack and no warning, when it gets no memory for a
@@ -34,32 +37,6 @@ faulty() {
 	done
 }
 
-echo "# STRESS_SEED=$seed STRESS_SECONDS=$seconds"
-checkers "at first"
-load_module numdevs=0
-pin_programs xdp
-for kind in failslab fail_page_alloc fail_skb_realloc; do
-	undo "faulty $kind probability=0"
-	# The kernel would write a line and a stack for each.
-	faulty $kind verbose=0
-done
-for kind in failslab fail_page_alloc; do
-	# Also of those who may wait, which are nearly all.
-	faulty $kind ignore-gfp-wait=N
-done
-faulty fail_page_alloc min-order=0
-
-mapfile -t operations < <(printf %s "${FAULTS:-}")
-undo "dmesg -n $(cut -f 1 /proc/sys/kernel/printk)"
-dmesg -n 4
-report faults ./faults.py "$module" $pins "$seconds" "$seed" "${operations[@]}"
-
-# Packets, some of which get no pages, or whose headers are copied at every look.
-new_ns ns
-ip -n "$ns" link add fault0 type rlo
-ip -n "$ns" link set fault0 up
-ip -n "$ns" addr add 10.7.9.1/32 dev fault0
-
 # within FUNCTION: faults happen in this function of the kernel only, by the settings in the array
 # range.
 within() {
@@ -72,89 +49,205 @@ within() {
 	fi
 }
 
-# flow COUNT: sends datagrams, some of several pages; says how many arrived.
-flow() {
-	ip netns exec "$ns" python3 - "$1" <<-'END'
-		import socket, sys
-		server, client = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
-		server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-		server.bind(("10.7.9.1", 0))
-		server.settimeout(1)
-		arrived = 0
-		for number in range(int(sys.argv[1])):
-		    data = number.to_bytes(4, "big") * (5 + number % 3 * 3000)
-		    client.sendto(data, server.getsockname())
-		    last = number + 1 == int(sys.argv[1])
-		    server.settimeout(5 if last else 1 if number % 20 == 19 else 0.01)
-		    try:
-		        while True:
-		            got = server.recv(1 << 16)
-		            arrived += got == got[:4] * (5 + int.from_bytes(got[:4], "big") % 3 * 3000)
-		            if got[:4] == data[:4]:
-		                break
-		    except OSError:
-		        pass
-		print(arrived)
-	END
+# Two devices in ns, of which the second has two queues and room for AF_XDP sockets.
+prepare() {
+	local index
+	new_ns ns
+	# Nothing but the test's packets.
+	in_ns sysctl -qw net.ipv6.conf.default.disable_ipv6=1
+	# Frames have no route: what is from here and to here is looked up on arrival.
+	in_ns sysctl -qw net.ipv4.conf.all.accept_local=1
+	ip -n "$ns" link add fault0 address 02:00:00:00:00:07 type rlo
+	ip -n "$ns" link add fault1 address 02:00:00:00:00:07 mtu 3498 numtxqueues 2 numrxqueues 2 \
+		type rlo
+	for index in 0 1; do
+		ip -n "$ns" link set fault$index up
+	done
+	ip -n "$ns" addr add 10.7.9.1/32 dev fault0
+	ip -n "$ns" addr add 10.7.0.1/32 dev fault1
+	in_ns ethtool --set-priv-flags fault1 queue-pairs on
 }
-errors() { ip netns exec "$ns" ethtool -S fault0 | awk '/xdp_errors/ { sum += $2 } END { print sum }'; }
 
-packets=$(repeats 2000)
+# send SOURCE DEVICE COUNT: sends packets, and says how many arrived.
+send() { in_ns ./faults.py send "$@" $pins; }
+
+# program DEVICE [NAME]: attaches one in place of that which is there, or detaches it. Then no pool
+# of pages waits for some that nobody has given back.
+program() {
+	if [ $# -eq 2 ]; then
+		ip -n "$ns" -force link set "$1" xdpdrv pinned "$pins/$2"
+	else
+		ip -n "$ns" link set "$1" xdpdrv off
+		is "$what: pools of pages that are left" 0 "$(in_ns ./faults.py pools)"
+	fi
+}
+
+# redirect MAP DEVICE: where the programs with this map redirect to.
+redirect() {
+	number "$(ip netns exec "$ns" cat "/sys/class/net/$2/ifindex")"
+	set_map "$1" 0 "${number[@]}"
+}
+
+# lost DEVICE COUNTER: what the device has counted, on all queues, or what the kernel could not send
+# (devmap).
+lost() {
+	if [ "$2" = devmap ]; then
+		sed -n 's/.* xdp_devmap_xmit: .* drops=\([0-9]*\) .*/\1/p' $tracing/trace
+	else
+		in_ns ethtool -S "$1" | awk -v name="_$2:" '$1 ~ name { print $2 }'
+	fi | awk '{ sum += $1 } END { print 0 + sum }'
+}
+
+# missing KIND FUNCTION PERCENT COUNTER SOURCE DEVICE: sends packets while FUNCTION is refused so
+# much of the memory that it asks for. Each arrives, or is counted.
+missing() {
+	local arrived before
+	within "$2"
+	before=$(lost "$6" "$4")
+	faulty "$1" "${range[@]}" probability="$3" interval=1 times=-1
+	arrived=$(send "$5" "$6" "$packets")
+	faulty "$1" probability=0
+	missing=$(($(lost "$6" "$4") - before))
+	is "$what: packets are missing" yes "$([ $missing -gt 0 ] && echo yes)"
+	is "$what: each that is missing is counted" "$packets" $((arrived + missing))
+	echo "# figure $what|$missing of $packets"
+	is "$what: all arrive afterwards" 100 "$(send "$5" "$6" 100)"
+}
+
+operations() {
+	local names
+	mapfile -t names < <(printf %s "${FAULTS:-}")
+	report faults ./faults.py operations "$module" $pins "$seconds" "$seed" "${names[@]}"
+}
+
 # Not by fail_function: what it could let fail, page_pool_alloc_netmems(), is inlined.
-within __page_pool_alloc_netmems_slow
-faulty fail_page_alloc "${range[@]}" probability=100 interval=1 times=-1
-# A pool that has no pages yet; later on it has a few.
-ip -n "$ns" -force link set fault0 xdpdrv pinned $pins/pass_frags
-arrived=$(flow $((packets / 10)))
-faulty fail_page_alloc probability=80
-arrived=$((arrived + $(flow $((packets - packets / 10)))))
-faulty fail_page_alloc probability=0
-is "pages that cannot be had: packets are missing" yes "$([ "$(errors)" -gt 0 ] && echo yes)"
-is "and counted" "$packets" $((arrived + $(errors)))
-echo "# figure pages that could not be had|$(errors)"
-is "afterwards all arrive" 100 "$(flow 100)"
-ip -n "$ns" link set fault0 xdpdrv off
+pages() {
+	what="packets without any page"
+	program fault0 pass_frags
+	packets=50 missing fail_page_alloc __page_pool_alloc_netmems_slow 100 xdp_errors stack fault0
+	what="packets without most pages"
+	missing fail_page_alloc __page_pool_alloc_netmems_slow 80 xdp_errors stack fault0
+	program fault0
+}
+
+# Those that a poll asks for, and the frames of other devices.
+slabs() {
+	what="packets of the stack, for a program"
+	program fault0 pass_frags
+	missing failslab netdev_helper_xdp_from_skb 95 xdp_errors stack fault0
+	program fault0
+	what="frames, which the program passes"
+	program fault1 pass
+	redirect forward fault1
+	missing failslab xdp_build_skb_from_frame 50 xdp_errors frames fault1
+	program fault1
+	what="frames, for a device without a program"
+	redirect forward fault0
+	: >$tracing/trace
+	echo 1 >$tracing/events/xdp/xdp_devmap_xmit/enable
+	missing failslab xdp_build_skb_from_frame 5 devmap frames fault0
+	echo 0 >$tracing/events/xdp/xdp_devmap_xmit/enable
+	what="AF_XDP, for a queue without frames"
+	missing failslab netdev_helper_xsk_alloc_skb 50 xdp_errors socket fault1
+	what="AF_XDP, which the receiver passes"
+	missing failslab netdev_helper_xsk_build_skb 50 xdp_errors sockets fault1
+	what="AF_XDP, which a program redirects to another device"
+	redirect devices fault0
+	program fault1 to_device
+	missing fail_page_alloc xdp_convert_zc_to_xdp_frame 50 xdp_redirect_err sockets fault1
+	program fault1
+}
 
 # without FUNCTION COMMAND...: runs it while nothing that this function asks for can be had. What
-# kvmalloc() is asked for is refused only then, for it tries twice. Says what the command says.
+# kvmalloc() is asked for is refused only then, for it tries twice when it is more than a page. Says
+# what the command says.
 without() {
 	local kind
 	within "$1"
 	for kind in failslab fail_page_alloc; do
 		faulty $kind "${range[@]}" probability=100 interval=1 times=-1
 	done
-	ip netns exec "$ns" "${@:2}" 2>&1
+	in_ns "${@:2}" 2>&1
 	for kind in failslab fail_page_alloc; do
 		faulty $kind probability=0
 	done
 }
+
 # The packets that a ring holds, and the program
-rings() {
-	ip netns exec "$ns" ethtool -g fault0 | awk '/^RX:/ { size = $2 } END { printf "%s ", size }'
+ring() {
+	in_ns ethtool -g fault0 | awk '/^RX:/ { size = $2 } END { printf "%s ", size }'
 	ip -n "$ns" -d link show fault0 | grep -o "name pass_frags"
 }
-program=(ip link set fault0 xdpdrv pinned "$pins/pass_frags")
-is "rings that cannot be had: the program is refused" "RTNETLINK answers: Cannot allocate memory" \
-	"$(without netdev_helper_ring_init "${program[@]}")"
-is "it is not there" "1024 " "$(rings)"
-ok "afterwards it is attached" ip netns exec "$ns" "${program[@]}"
-is "larger rings that cannot be had: they are refused" "netlink error: Cannot allocate memory" \
-	"$(without netdev_helper_ring_resize ethtool -G fault0 rx 2048)"
-is "they are as they were" "1024 name pass_frags" "$(rings)"
-is "and carry packets" 100 "$(flow 100)"
-ok "afterwards they are resized" ip netns exec "$ns" ethtool -G fault0 rx 2048
-is "as one sees" "2048 name pass_frags" "$(rings)"
-is "and carry packets" 100 "$(flow 100)"
-ip -n "$ns" link set fault0 xdpdrv off
 
-for program in no pass_frags; do
-	[ $program = no ] || ip -n "$ns" -force link set fault0 xdpdrv pinned $pins/$program
-	faulty fail_skb_realloc devname=fault0 probability=100 interval=1 times=1000000
-	arrived=$(flow 200)
-	faulty fail_skb_realloc probability=0
-	is "headers that move, program $program: all arrive" 200 "$arrived"
-	is "headers have moved" yes "$([ "$(cat $injection/fail_skb_realloc/times)" -lt 1000000 ] && echo yes)"
+rings() {
+	local program=(ip link set fault0 xdpdrv pinned "$pins/pass_frags")
+	is "rings that cannot be had: the program is refused" \
+		"RTNETLINK answers: Cannot allocate memory" \
+		"$(without netdev_helper_ring_init "${program[@]}")"
+	is "it is not there" "1024 " "$(ring)"
+	ok "afterwards it is attached" in_ns "${program[@]}"
+	is "larger rings that cannot be had: they are refused" "netlink error: Cannot allocate memory" \
+		"$(without netdev_helper_ring_resize ethtool -G fault0 rx 2048)"
+	is "they are as they were" "1024 name pass_frags" "$(ring)"
+	is "and carry packets" 100 "$(send stack fault0 100)"
+	ok "afterwards they are resized" in_ns ethtool -G fault0 rx 2048
+	is "as one sees" "2048 name pass_frags" "$(ring)"
+	is "and carry packets" 100 "$(send stack fault0 100)"
+	what=rings
+	program fault0
+	is "a map of its pages that cannot be had: the AF_XDP socket is refused" \
+		"error: Cannot allocate memory" \
+		"$(without netdev_helper_xsk_pool_map ./xsk.py fault1 $pins <<<"open a 0")"
+	is "its queues are gone" 0 "$(in_ns ./faults.py pools)"
+	is "afterwards one carries packets" 100 "$(send sockets fault1 100)"
+}
+
+headers() {
+	local arrived name
+	for name in "" pass_frags; do
+		what="headers that move, program ${name:-no}"
+		[ -z "$name" ] || program fault0 $name
+		faulty fail_skb_realloc devname=fault0 probability=100 interval=1 times=1000000
+		arrived=$(send stack fault0 200)
+		faulty fail_skb_realloc probability=0
+		is "$what: all arrive" 200 "$arrived"
+		is "headers have moved" yes \
+			"$([ "$(cat $injection/fail_skb_realloc/times)" -lt 1000000 ] && echo yes)"
+	done
+	program fault0
+}
+
+# Programs and maps that the kernel has
+loaded() { for kind in prog map; do bpftool $kind show; done | grep -c '^[0-9]'; }
+loaded_are() { [ "$(loaded)" = "$1" ]; }
+
+echo "# STRESS_SEED=$seed STRESS_SECONDS=$seconds FAULTS_PARTS=\"${parts[*]}\""
+at_first=$(loaded)
+load_module numdevs=0
+pin_programs xdp
+for kind in failslab fail_page_alloc fail_skb_realloc; do
+	undo "faulty $kind probability=0"
+	# The kernel would write a line and a stack for each.
+	faulty $kind verbose=0
+done
+for kind in failslab fail_page_alloc; do
+	# Also of those who may wait, which are nearly all.
+	faulty $kind ignore-gfp-wait=N
+done
+faulty fail_page_alloc min-order=0
+undo "dmesg -n $(cut -f 1 /proc/sys/kernel/printk)"
+dmesg -n 4
+packets=$(repeats 2000)
+
+for part in "${parts[@]}"; do
+	[ "$part" = operations ] || [ -n "${ns:-}" ] || prepare
+	$part
 done
 
-checkers "at last"
+# A program or map that somebody still refers to would be left.
+[ -z "${ns:-}" ] || for device in fault0 fault1; do ip -n "$ns" link del $device; done
+umount $pins
+rmdir $pins
+slowwait 60 loaded_are "$at_first"
+is "programs and maps that are left" "$at_first" "$(loaded)"
 finish
