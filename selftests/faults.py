@@ -14,9 +14,9 @@ are pinned.
     faults.py send SOURCE DEVICE COUNT PINS
 
 Sends datagrams to DEVICE, while the caller lets allocations of the kernel fail: by the stack, as
-frames that a program redirects, from an AF_XDP socket to a queue without any, or to one with another
-socket (stack, frames, socket, sockets). Waits until each has arrived or the device has counted that
-it was dropped. Says how many have arrived, and intact.
+frames that a program redirects, from an AF_XDP socket to a queue without any, or to one with
+another socket (stack, frames, socket, sockets). Waits until each has arrived or the device has
+counted that it was dropped. Says how many have arrived, and intact.
 
     faults.py pools
 
@@ -24,6 +24,7 @@ Says how many pools of pages devices have, after a wait for those that are to go
 """
 
 import errno
+import itertools
 import os
 import random
 import socket
@@ -633,16 +634,24 @@ def exercise(nth, operation, seconds, dice):
     count = NEVER - outcome(nth, operation, NEVER)[0]
     order = list(range(1, count + 1))
     dice.shuffle(order)
-    for number in order:
+    # How many there are is not the same each time: goes on until there is none.
+    for number in itertools.chain(order, itertools.count(count + 1)):
         if hits and time.monotonic() > start + seconds:
             break
         left, failure, wrong = outcome(nth, operation, number)
         hits += left == 0
+        more = number > len(order)
+        if more and not left:
+            count += 1
+        elif left and not more:
+            count -= 1
         if failure and left == 0:
             refused += 1
             errors.add(errno.errorcode.get(failure, str(failure)))
         if wrong:
             faults.append(f"allocation {number}: {wrong}")
+        if more and left:
+            break
     operation.clear()
     names = " ".join(sorted(errors)) or "none"
     check(

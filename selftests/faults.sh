@@ -99,18 +99,18 @@ lost() {
 }
 
 # missing KIND FUNCTION PERCENT COUNTER SOURCE DEVICE: sends packets while FUNCTION is refused so
-# much of the memory that it asks for. Each arrives, or is counted.
+# much of the memory that it asks for. Each arrives, or is counted. What it is about is in what.
 missing() {
-	local arrived before
+	local arrived before absent
 	within "$2"
 	before=$(lost "$6" "$4")
 	faulty "$1" "${range[@]}" probability="$3" interval=1 times=-1
 	arrived=$(send "$5" "$6" "$packets")
 	faulty "$1" probability=0
-	missing=$(($(lost "$6" "$4") - before))
-	is "$what: packets are missing" yes "$([ $missing -gt 0 ] && echo yes)"
-	is "$what: each that is missing is counted" "$packets" $((arrived + missing))
-	echo "# figure $what|$missing of $packets"
+	absent=$(($(lost "$6" "$4") - before))
+	is "$what: packets are missing" yes "$([ $absent -gt 0 ] && echo yes)"
+	is "$what: each that is missing is counted" "$packets" $((arrived + absent))
+	echo "# figure missing, $what|$absent of $packets"
 	is "$what: all arrive afterwards" 100 "$(send "$5" "$6" 100)"
 }
 
@@ -180,12 +180,12 @@ ring() {
 }
 
 rings() {
-	local program=(ip link set fault0 xdpdrv pinned "$pins/pass_frags")
+	local command=(ip link set fault0 xdpdrv pinned "$pins/pass_frags")
 	is "rings that cannot be had: the program is refused" \
 		"RTNETLINK answers: Cannot allocate memory" \
-		"$(without netdev_helper_ring_init "${program[@]}")"
+		"$(without netdev_helper_ring_init "${command[@]}")"
 	is "it is not there" "1024 " "$(ring)"
-	ok "afterwards it is attached" in_ns "${program[@]}"
+	ok "afterwards it is attached" in_ns "${command[@]}"
 	is "larger rings that cannot be had: they are refused" "netlink error: Cannot allocate memory" \
 		"$(without netdev_helper_ring_resize ethtool -G fault0 rx 2048)"
 	is "they are as they were" "1024 name pass_frags" "$(ring)"
