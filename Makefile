@@ -106,7 +106,7 @@ selftests-debug: modules-debug tools $(test_programs) ## Run the selftests on th
 	@scripts/selftests.sh debug
 
 .PHONY: stress
-stress: modules modules-debug $(test_programs) ## Try to break it: faults, races, hostile input, overload (20 min; MINUTES= SEED= RENEW=)
+stress: modules modules-debug $(test_programs) ## Try to break it: faults, races, hostile input, overload (20 min, an hour with RENEW=1; MINUTES= SEED=)
 	@MINUTES="$(MINUTES)" SEED="$(SEED)" RENEW="$(RENEW)" \
 		REVISION="$(shell git describe --always --dirty 2>/dev/null)" scripts/stress.sh
 

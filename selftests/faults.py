@@ -295,16 +295,20 @@ class Address6(Address):
 class HardwareAddress(Operation):
     """The hardware address, of a device that is up."""
 
-    name, wanted, usual = "hardware address", "02:00:00:00:00:09", "02:00:00:00:00:08"
+    name, kind, file = "hardware address", IFLA_ADDRESS, "address"
+    wanted, usual = "02:00:00:00:00:09", "02:00:00:00:00:08"
 
     def prepare(self):
         super().prepare()
         self.undo()
 
-    def body(self, address):
+    def content(self, value):
+        """That of the attribute of the link."""
+        return bytes.fromhex(value.replace(":", ""))
+
+    def body(self, value):
         """That of a request for it."""
-        content = bytes.fromhex(address.replace(":", ""))
-        return link(index=self.device.index()) + attribute(IFLA_ADDRESS, content)
+        return link(index=self.device.index()) + attribute(self.kind, self.content(value))
 
     def function(self):
         return self.device.netlink.request(NEWLINK, self.body(self.wanted))
@@ -313,27 +317,17 @@ class HardwareAddress(Operation):
         self.device.do(NEWLINK, self.body(self.usual))
 
     def done(self):
-        return self.device.read("address") == self.wanted
+        return self.device.read(self.file) == self.wanted
 
 
-class Mtu(Operation):
+class Mtu(HardwareAddress):
     """The MTU, which a program limits."""
 
-    name, attached = "MTU, program", True
-    wanted, usual = 1500, 3498
+    name, kind, file, attached = "MTU, program", IFLA_MTU, "mtu", True
+    wanted, usual = "1500", "3498"
 
-    def body(self, mtu):
-        """That of a request for it."""
-        return link(index=self.device.index()) + attribute(IFLA_MTU, mtu)
-
-    def function(self):
-        return self.device.netlink.request(NEWLINK, self.body(self.wanted))
-
-    def undo(self):
-        self.device.do(NEWLINK, self.body(self.usual))
-
-    def done(self):
-        return int(self.device.read("mtu")) == self.wanted
+    def content(self, value):
+        return int(value)
 
 
 class Feature(Operation):
