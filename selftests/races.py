@@ -62,6 +62,7 @@ from stress import (
     PAGE_POOL_GET,
     Generic,
     Outcomes,
+    Period,
     Team,
     check,
     figure,
@@ -92,6 +93,7 @@ TIME_FOR_ALL = 120
 GSTRINGS, SET_OF_STATISTICS, MOST_STATISTICS = 0x1B, 1, 256
 # A ring holds so few packets, and a call sends more.
 RING, BURST = 64, 80
+FULL = "a ring was full"
 CPU1 = "/sys/devices/system/cpu/cpu1/online"
 # What may happen to those who send to addresses that come and go.
 SENDING = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EINVAL, errno.ENETDOWN, errno.ENODEV,
@@ -135,7 +137,7 @@ def by_queue(device):
 # --- Changes -------------------------------------------------------------
 
 
-def change(dice, end, program):
+def change(dice, period, program):
     """Changes devices in every way there is."""
     outcomes, devices = Outcomes([errno.ENODEV]), [Device(f"r{i}") for i in range(DEVICES)]
 
@@ -200,22 +202,24 @@ def change(dice, end, program):
     weights = [kind[1] for kind in kinds]
     # What never succeeds is to be seen.
     outcomes.counts.update({f"{name}: done": 0 for name, *_ in kinds})
-    while time.monotonic() < end:
+    while not period.over():
         (name, _, function, allowed), number = (
             dice.choices(kinds, weights)[0], dice.randrange(DEVICES))  # fmt: skip
-        if not outcomes.call(name, lambda: function(devices[number], number), allowed):  # pylint: disable=cell-var-from-loop
+        if outcomes.call(name, lambda: function(devices[number], number), allowed):  # pylint: disable=cell-var-from-loop
+            period.happened("change")
+        else:
             # There may be no module.
             time.sleep(0.001)
     return outcomes.result()
 
 
-def send(dice, end, cpu):
+def send(dice, period, cpu):
     """Sends from a CPU: datagrams of both families, and frames."""
     outcomes = Outcomes(SENDING)
     four = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     six = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     frames = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-    while time.monotonic() < end:
+    while not period.over():
         # When the CPU goes, it is another one; it cannot be asked for until it is back.
         with contextlib.suppress(OSError):
             os.sched_setaffinity(0, {cpu})
@@ -229,22 +233,25 @@ def send(dice, end, cpu):
             ("frames", lambda: frames.sendto(bytes(60), (f"r{number}", 0x0800))),
         ):
             sent |= outcomes.call(name, function)
-        # Lets those go on who make what is missing.
-        if not sent:
+        if sent:
+            period.happened("send")
+        else:
+            # Lets those go on who make what is missing.
             time.sleep(0.001)
     return outcomes.result()
 
 
-def receive(_, end):
+def receive(_, period):
     """Takes what it gets."""
     outcomes, sockets = Outcomes(SENDING), list(receivers())
-    while time.monotonic() < end:
+    while not period.over():
         for server in select.select(sockets, [], [], 0.1)[0]:
-            outcomes.call("datagrams", lambda: server.recv(1 << 16, socket.MSG_DONTWAIT))  # pylint: disable=cell-var-from-loop
+            if outcomes.call("datagrams", lambda: server.recv(1 << 16, socket.MSG_DONTWAIT)):  # pylint: disable=cell-var-from-loop
+                period.happened("receive")
     return outcomes.result()
 
 
-def stream(dice, end):
+def stream(dice, period):
     """Sends over TCP, which makes packets of many segments: over the devices that change, and over
     one that only goes with the module."""
     own = Device(f"r{DEVICES}")
@@ -274,12 +281,13 @@ def stream(dice, end):
                             raise OSError(errno.ECONNRESET, "the end")
                         left -= got
 
-    while time.monotonic() < end:
-        outcomes.call("TCP", connection)
+    while not period.over():
+        if outcomes.call("TCP", connection):
+            period.happened("stream")
     return outcomes.result()
 
 
-def read(dice, end):
+def read(dice, period):
     """Reads statistics in every way there is."""
     outcomes, device = Outcomes([errno.ENODEV]), Device("")
     dump, netdev = Netlink(), Generic("netdev")
@@ -294,10 +302,11 @@ def read(dice, end):
         while dump.socket.recv(1 << 18)[4:6] != b"\3\0":
             pass
 
-    while time.monotonic() < end:
+    while not period.over():
         device.name = f"r{dice.randrange(DEVICES)}"
         outcomes.call("ethtool -S", ethtool_values(device))
-        outcomes.call("rtnetlink", links)
+        if outcomes.call("rtnetlink", links):
+            period.happened("read")
         outcomes.call("netdev-genl", lambda: qstats(netdev, device.index(), dice.random() < 0.5))
         outcomes.call("/proc/net/dev", lambda: file("/proc/net/dev"))
         outcomes.call("sysfs", lambda: file("/sys/class/net", device.name, "statistics/rx_packets"),
@@ -305,24 +314,27 @@ def read(dice, end):
     return outcomes.result()
 
 
-def namespaces(dice, end, program):
+def namespaces(dice, period, program):
     """Namespaces with a busy device come and go."""
     outcomes = Outcomes()
-    while time.monotonic() < end:
+    while not period.over():
+        failure = life(dice.randrange(20), dice.choice((None, program)))
         # The module may have gone, with the device.
-        outcomes.count("namespace", life(dice.randrange(20), dice.choice((None, program))),
-                       (errno.EOPNOTSUPP, errno.ENODEV, *SENDING))  # fmt: skip
+        outcomes.count("namespace", failure, (errno.EOPNOTSUPP, errno.ENODEV, *SENDING))
+        if not failure:
+            period.happened("namespaces")
         time.sleep(dice.random() / 50)
     return outcomes.result()
 
 
-def modules(dice, end, module):
+def modules(dice, period, module):
     """The module is removed and comes back, and is there most of the time."""
     outcomes, least, took = Outcomes(), 10 if slow() else 3, 0
-    while time.monotonic() < end:
+    while not period.over():
         time.sleep(dice.random() * max(least, 6 * took))
         begin = time.monotonic()
-        outcomes.call("unload", unload, [errno.EAGAIN, errno.EBUSY])
+        if outcomes.call("unload", unload, [errno.EAGAIN, errno.EBUSY]):
+            period.happened("modules")
         time.sleep(dice.random() / 10)
         outcomes.call("load", lambda: load(module, "numdevs=2"), [errno.EEXIST])
         took = time.monotonic() - begin
@@ -333,28 +345,29 @@ def changes(module, pins, seconds, seed):
     """Changes of everything under traffic."""
     # Nobody is to look for a module each time that a device is not there.
     write("/proc/sys/kernel/modprobe", "\n")
-    end, team = time.monotonic() + float(seconds), Team(seed)
-    program = pinned(f"{pins}/pass_frags")
-    for number in range(3):
-        team.start(f"change {number}", change, end, program)
-    for cpu in range(os.cpu_count()):
-        team.start(f"send {cpu}", send, end, cpu)
-    team.start("receive", receive, end)
-    team.start("stream", stream, end)
-    team.start("read", read, end)
-    team.start("namespaces", namespaces, end, program)
-    team.start("modules", modules, end, module)
-    # Each time the whole machine stops for a moment.
-    team.start("hotplug", hotplug, end, 2)
-    results = team.results(float(seconds) + 120)
-    write(CPU1, "1")
-    check("processes that did not come to their end", "",
-          " ".join(name for name, result in results.items() if result is None))
-    for what, figures in (
+    groups = (
         ("change", "changes"), ("send", "packets sent while everything changed"),
         ("receive", None), ("stream", None), ("read", "statistics read"),
         ("namespaces", "namespaces removed under changes"), ("modules", "unloads and loads"),
-    ):  # fmt: skip
+    )  # fmt: skip
+    period, team = Period(float(seconds), ["hotplug", *(what for what, _ in groups)]), Team(seed)
+    program = pinned(f"{pins}/pass_frags")
+    for number in range(3):
+        team.start(f"change {number}", change, period, program)
+    for cpu in range(os.cpu_count()):
+        team.start(f"send {cpu}", send, period, cpu)
+    team.start("receive", receive, period)
+    team.start("stream", stream, period)
+    team.start("read", read, period)
+    team.start("namespaces", namespaces, period, program)
+    team.start("modules", modules, period, module)
+    # Each time the whole machine stops for a moment.
+    team.start("hotplug", hotplug, period, 2)
+    results = team.results(period.limit())
+    write(CPU1, "1")
+    check("processes that did not come to their end", "",
+          " ".join(name for name, result in results.items() if result is None))
+    for what, figures in groups:
         counts = merge(what, [result for name, result in results.items()
                               if name.split()[0] == what and result])  # fmt: skip
         table(what, counts)
@@ -377,13 +390,14 @@ def changes(module, pins, seconds, seed):
 # --- Exact ---------------------------------------------------------------
 
 
-def count_sent(dice, end, index, bursts):
+def count_sent(dice, period, index, bursts):
     """Sends, and counts what was taken from it. BURSTS: also many datagrams in a call, which the
     kernel sends before NAPI runs on this CPU."""
     sock = socket.socket(*((socket.AF_INET, socket.SOCK_DGRAM) if index % 2 else
                            (socket.AF_INET6, socket.SOCK_DGRAM)))  # fmt: skip
     address, number, size = addresses(COUNTED)[1 - index % 2], 0, 0
-    while time.monotonic() < end:
+    while not period.over():
+        period.happened(f"send {index}")
         if bursts and not dice.randrange(20):
             segment = [(socket.SOL_UDP, UDP_SEGMENT, struct.pack("H", 100))]
             sock.sendmsg([bytes(100 * BURST)], segment, 0, (address, 9))
@@ -395,31 +409,35 @@ def count_sent(dice, end, index, bursts):
     return number, size
 
 
-def watch(_, end, index):
+def watch(_, period, index):
     """Reads statistics, none of which may ever go back."""
     netlink, last, back, reads = Netlink(), [0] * 8, 0, 0
-    while time.monotonic() < end:
+    while not period.over():
         now = statistics(netlink, index)
+        period.happened("watch")
+        if now[RX_DROPPED] and FULL in period.things:
+            period.happened(FULL)
         back += any(a < b for a, b in zip(now, last))
         last, reads = now, reads + 1
     return back, reads
 
 
-def hotplug(dice, end, pause=0.2):
+def hotplug(dice, period, pause=0.2):
     """A CPU goes and comes."""
     times = 0
-    while time.monotonic() < end:
+    while not period.over():
         for state in "0", "1":
             write(CPU1, state)
             time.sleep(dice.random() * pause)
+        period.happened("hotplug")
         times += 1
     return times
 
 
-def stop(dice, end, victims):
+def stop(dice, period, victims):
     """Senders stop in the middle, and go on."""
     times = 0
-    while time.monotonic() < end:
+    while not period.over():
         victim = dice.choice(victims)
         # At the end it may be gone.
         with contextlib.suppress(ProcessLookupError):
@@ -427,6 +445,7 @@ def stop(dice, end, victims):
             time.sleep(dice.random() / 10)
             os.kill(victim, signal.SIGCONT)
         time.sleep(dice.random() / 50)
+        period.happened("stop")
         times += 1
     return times
 
@@ -460,14 +479,15 @@ def counted(what, program, seconds, seed):
     before = statistics(netlink, index)
     # Nobody has to read what arrives: what is too much is dropped behind the device.
     sinks = list(receivers())
-    end, team = time.monotonic() + seconds, Team(f"{seed} {what}")
     names = [f"send {number}" for number in range(2 * os.cpu_count())]
-    senders = [team.start(name, count_sent, end, number, program is not None)
+    period = Period(seconds, [*names, "watch", "hotplug", "stop"] + [FULL] * (program is not None))
+    team = Team(f"{seed} {what}")
+    senders = [team.start(name, count_sent, period, number, program is not None)
                for number, name in enumerate(names)]  # fmt: skip
-    team.start("watch", watch, end, index)
-    team.start("hotplug", hotplug, end)
-    team.start("stop", stop, end, senders)
-    results = team.results(seconds + 120)
+    team.start("watch", watch, period, index)
+    team.start("hotplug", hotplug, period)
+    team.start("stop", stop, period, senders)
+    results = team.results(period.limit())
     write(CPU1, "1")
     check(f"{what}: processes that did not come to their end", "",
           " ".join(name for name, result in results.items() if result is None))

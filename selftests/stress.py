@@ -8,6 +8,7 @@ import ctypes
 import errno
 import glob
 import json
+import mmap
 import os
 import random
 import re
@@ -166,6 +167,30 @@ class Team:
             results[name] = json.loads(text) if status == 0 and text else None
         self.members = {}
         return results
+
+
+class Period:
+    """How long processes work beside each other: so many seconds, and on a slow machine longer,
+    until each of some THINGS has happened."""
+
+    PATIENCE = 240
+
+    def __init__(self, seconds, things):
+        self.end, self.things = time.monotonic() + seconds, list(things)
+        self.seen = mmap.mmap(-1, len(self.things))
+
+    def happened(self, thing):
+        """Says that it has."""
+        self.seen[self.things.index(thing)] = 1
+
+    def over(self):
+        """Whether it is."""
+        late = time.monotonic() - self.end
+        return late > 0 and (all(self.seen[:]) or late > self.PATIENCE)
+
+    def limit(self):
+        """Seconds until processes that look at it have come to their end."""
+        return self.end - time.monotonic() + self.PATIENCE + 120
 
 
 def merge(what, results):
