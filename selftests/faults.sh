@@ -7,7 +7,7 @@
 # CONFIG_FAILSLAB, CONFIG_FAIL_PAGE_ALLOC and CONFIG_FAIL_SKB_REALLOC.
 #
 #   STRESS_SECONDS  how long the operations may take (60); which allocations of one with more
-#                   fail is a matter of chance
+#                   fail is a matter of chance; less than 300: fewer packets
 #   STRESS_SEED     what chance begins with
 #   FAULTS          the operations, one a line, if not all
 #   FAULTS_PARTS    what of it (operations pages slabs rings headers)
@@ -145,7 +145,7 @@ slabs() {
 	redirect forward fault0
 	: >$tracing/trace
 	echo 1 >$tracing/events/xdp/xdp_devmap_xmit/enable
-	missing failslab xdp_build_skb_from_frame 5 devmap frames fault0
+	missing failslab xdp_build_skb_from_frame 20 devmap frames fault0
 	echo 0 >$tracing/events/xdp/xdp_devmap_xmit/enable
 	what="AF_XDP, for a queue without frames"
 	missing failslab netdev_helper_xsk_alloc_skb 50 xdp_errors socket fault1
@@ -237,7 +237,7 @@ done
 faulty fail_page_alloc min-order=0
 undo "dmesg -n $(cut -f 1 /proc/sys/kernel/printk)"
 dmesg -n 4
-packets=$(repeats 2000)
+packets=$(repeats $((seconds < 300 ? 400 : 2000)))
 
 for part in "${parts[@]}"; do
 	[ "$part" = operations ] || [ -n "${ns:-}" ] || prepare

@@ -40,8 +40,11 @@ report() {
 	is "$what: it came to its end" 0 $?
 }
 
-# repeats COUNT: a quarter of it where the environment says that the machine is slow.
-repeats() { [ "${KSFT_MACHINE_SLOW:-no}" = yes ] && echo $((($1 + 3) / 4)) || echo "$1"; }
+slow() { [ "${KSFT_MACHINE_SLOW:-no}" = yes ]; }
+
+# repeats COUNT [SLOW]: SLOW, or a quarter of COUNT, where the environment says that the machine is
+# slow.
+repeats() { if slow; then echo "${2:-$((($1 + 3) / 4))}"; else echo "$1"; fi; }
 
 # share PART PARTS...: how much of $seconds is a part's among these, by the weights in the array shares.
 share() {

@@ -41,11 +41,12 @@ ip link del rlo0
 is "the module is found by its kind" "rtnl-link-rlo" \
 	"$(modinfo -F alias "$module")"
 
+more=$(repeats 20 4)
 times=0
-for _ in $(seq 20); do
+for _ in $(seq "$more"); do
 	load_module numdevs=2 && ip link set rlo0 up && ip link set rlo1 up && unload_module &&
 		times=$((times + 1))
 done
-is "20 more times" 20 $times
+is "$more more times" "$more" $times
 
 finish

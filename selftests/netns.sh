@@ -35,7 +35,7 @@ is "it cannot be moved" 2 "$(ip -n "$ns" link set rlo0 netns 1 2>/dev/null; echo
 ok "it can be deleted from there" ip -n "$ns" link del rlo0
 cleanup_ns "$ns"
 
-lives=$(repeats 20)
+lives=$(repeats 20 2)
 gone=0
 for _ in $(seq "$lives"); do
 	ip netns add life

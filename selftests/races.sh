@@ -31,7 +31,7 @@ sysctl -qw net.core.netdev_max_backlog=100000
 # Of the time
 declare -A shares=([changes]=2 [exact]=1 [cycles]=5 [lives]=3)
 # A slow machine does not get far with the last two.
-[ "${KSFT_MACHINE_SLOW:-no}" != yes ] || shares=([changes]=5 [exact]=2 [cycles]=2 [lives]=1)
+! slow || shares=([changes]=5 [exact]=2 [cycles]=2 [lives]=1)
 
 for part in "${parts[@]}"; do
 	case $part in

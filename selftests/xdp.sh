@@ -117,7 +117,7 @@ actions() {
 	# A program on the way for frames to come back over a veth.
 	ip -n "$far" link set veth0 xdpdrv pinned "$pins/all_to_socket"
 	# A slow machine has large packets to see multi-buffer with.
-	[ "${KSFT_MACHINE_SLOW:-no}" = yes ] || variants+=(_frags)
+	slow || variants+=(_frags)
 	for frags in "${variants[@]}"; do
 		number "$(ip netns exec "$ns" cat /sys/class/net/veth1/ifindex)"
 		set_map "devices$frags" 0 "${number[@]}"

@@ -8,7 +8,7 @@
 
 # Seconds until a test gives up.
 limit=60
-[ "${KSFT_MACHINE_SLOW:-no}" != yes ] || limit=240
+! slow || limit=240
 
 # As ip netns exec, without a /sys of its own.
 in_ns() { nsenter --net="/run/netns/$ns" "$@"; }

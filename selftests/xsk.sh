@@ -5,8 +5,8 @@
 # between two processes, processes that are killed, changes of everything under traffic, and
 # rings that hold what they should not.
 #
-#   XSK_PACKETS  how many packets go between two processes (1000000, 200000 on a slow machine)
-#   XSK_KILLS    how many processes are killed under traffic (20)
+#   XSK_PACKETS  how many packets go between two processes (1000000, 100000 on a slow machine)
+#   XSK_KILLS    how many processes are killed under traffic (20, 5 on a slow machine)
 #   XSK_SEED     what chance begins with
 #   XSK_PARTS    the functions to run (all)
 
@@ -14,9 +14,8 @@
 . ./xdp_lib.sh
 
 tool=../build/rlo-xsk
-packets=${XSK_PACKETS:-1000000}
-[ "${KSFT_MACHINE_SLOW:-no}" != yes ] || packets=${XSK_PACKETS:-200000}
-kills=${XSK_KILLS:-20}
+packets=${XSK_PACKETS:-$(repeats 1000000 100000)}
+kills=${XSK_KILLS:-$(repeats 20)}
 seed=${XSK_SEED:-$RANDOM}
 parts=${XSK_PARTS:-actions exchange hostile requests beside programs changes killed}
 

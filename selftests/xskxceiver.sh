@@ -36,7 +36,7 @@ echo 16 >$pages
 # run MODE NUMBER: what the suite says in one of its tests. In zero-copy mode a packet of the
 # MTU must fit into a buffer when it begins; some tests leave a larger MTU.
 limit=120
-[ "${KSFT_MACHINE_SLOW:-no}" != yes ] || limit=600
+! slow || limit=600
 run() {
 	local cpus
 	cpus=$(nproc)
