@@ -55,11 +55,12 @@ while not os.path.exists("/tmp/flood-done"):
 pathlib.Path("/tmp/reader").write_text("%d backwards of %s" % (back, "many" if reads > 10 else reads))
 EOF
 until [ -e /tmp/reading ]; do sleep 0.05; done
-ok "all CPUs send 5000 datagrams of 100 bytes" flood 10.7.0.1 5000 100
+count=$(repeats 5000)
+ok "all CPUs send $count datagrams of 100 bytes" flood 10.7.0.1 "$count" 100
 touch /tmp/flood-done
 wait
-is "packets: as many as were sent" $((5000 * cpus)) "$(counter "$ns" rlo0 rx_packets)"
-is "bytes: as many as were sent" $((5000 * cpus * 128)) "$(counter "$ns" rlo0 rx_bytes)"
+is "packets: as many as were sent" $((count * cpus)) "$(counter "$ns" rlo0 rx_packets)"
+is "bytes: as many as were sent" $((count * cpus * 128)) "$(counter "$ns" rlo0 rx_bytes)"
 is "sent is received" "$(counter "$ns" rlo0 rx_packets) $(counter "$ns" rlo0 rx_bytes)" \
 	"$(counter "$ns" rlo0 tx_packets) $(counter "$ns" rlo0 tx_bytes)"
 is "a reader meanwhile never saw them go back" "0 backwards of many" "$(cat /tmp/reader)"
@@ -108,12 +109,13 @@ in_ns sh -c "echo 2 >/sys/class/net/drop0/queues/rx-0/rps_cpus"
 backlog=$(sysctl -n net.core.netdev_max_backlog)
 sysctl -qw net.core.netdev_max_backlog=1
 trace_drops
-cpus=1 flood 10.7.1.1 20000 100
+count=$(repeats 20000)
+cpus=1 flood 10.7.1.1 "$count" 100
 traced=$(drops CPU_BACKLOG)
 sysctl -qw net.core.netdev_max_backlog="$backlog"
 dropped=$(counter "$ns" drop0 rx_dropped)
 is "a full backlog: packets are dropped" yes "$([ "$dropped" -gt 0 ] && echo yes)"
-is "a full backlog: received and dropped are what was sent" 20000 \
+is "a full backlog: received and dropped are what was sent" "$count" \
 	$(($(counter "$ns" drop0 rx_packets) + dropped))
 is "a full backlog: a dropped packet is not counted as sent" "$(counter "$ns" drop0 rx_packets)" \
 	"$(counter "$ns" drop0 tx_packets)"
