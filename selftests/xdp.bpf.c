@@ -56,6 +56,7 @@ struct {
 MAP(devices, BPF_MAP_TYPE_DEVMAP, __u32);
 MAP(devices_frags, BPF_MAP_TYPE_DEVMAP, __u32);
 MAP(forward, BPF_MAP_TYPE_DEVMAP, __u32);
+MAP(forward_frags, BPF_MAP_TYPE_DEVMAP, __u32);
 MAP(cpus, BPF_MAP_TYPE_CPUMAP, struct bpf_cpumap_val);
 MAP(cpus_frags, BPF_MAP_TYPE_CPUMAP, struct bpf_cpumap_val);
 
@@ -152,6 +153,16 @@ PROGRAM_IN("xdp.frags", to_cpu_frags, bpf_redirect_map(&cpus_frags, 0, 0))
 SEC("xdp") int forward_to(struct xdp_md *ctx)
 {
 	return transport(ctx) ? bpf_redirect_map(&forward, 0, 0) : XDP_PASS;
+}
+
+/* The same, without their first 3000 bytes: what is left of 5000 is in two pieces, and short. */
+SEC("xdp.frags") int forward_rest(struct xdp_md *ctx)
+{
+	if (!transport(ctx))
+		return XDP_PASS;
+	if (bpf_xdp_adjust_head(ctx, 3000))
+		return XDP_ABORTED;
+	return bpf_redirect_map(&forward_frags, 0, 0);
 }
 
 /* All packets, whatever they are. */

@@ -188,6 +188,29 @@ large() {
 	ip -n "$ns" link set rlo0 mtu 3502
 }
 
+# Frames in several pieces, no longer than the MTU, which another device's program redirects.
+pieces() {
+	local program counter before
+	number "$(ip netns exec "$ns" cat /sys/class/net/rlo0/ifindex)"
+	set_map forward_frags 0 "${number[@]}"
+	ip -n "$ns" -force link set veth1 xdpdrv pinned $pins/forward_rest
+	ip -n "$ns" link set veth1 mtu 9000
+	ip -n "$far" link set veth0 mtu 9000
+	for program in "pass xdp_errors" "pass_frags xdp_pass"; do
+		read -r program counter <<<"$program"
+		attach "$program"
+		before=$(stat "$counter")
+		ip netns exec "$far" ./xdp.py send 10.7.0.1 $count 5000
+		slowwait 10 until_counter_is ">= $((before + count))" stat "$counter" >/dev/null
+		is "frames in several pieces, $program: they are counted as $counter" $count \
+			$(($(stat "$counter") - before))
+	done
+	detach
+	ip -n "$far" link set veth0 mtu 1500
+	ip -n "$ns" link set veth1 mtu 1500
+	ip -n "$ns" -force link set veth1 xdpdrv pinned $pins/forward_to
+}
+
 # stream BYTES: over TCP to rlo0, whose content is compared.
 stream() {
 	head -c "$1" /dev/urandom >/tmp/xdp-sent
@@ -377,6 +400,7 @@ limits
 actions
 loops
 large
+pieces
 changes
 under_way
 rings
