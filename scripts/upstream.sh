@@ -21,13 +21,15 @@ sources=$output/linux
 tests=$sources/tools/testing/selftests
 
 # What the tests are made of: their sources, the libraries that they use, the kernel's headers
-# for programs, newer than Debian's, with what exports these, and the module.
+# for programs, newer than Debian's, with what exports these, the library of tests in Python, and the
+# module.
 parts=(
 	Makefile .kernelvariables
 	scripts include/uapi include/generated/uapi include/asm-generic usr
 	arch/x86/{Makefile,Makefile_32.cpu,include/uapi,include/generated,entry/syscalls,tools}
 	tools/{arch/x86/include,build,include,lib,scripts}
 	tools/testing/selftests/{lib.mk,kselftest,net,bpf}
+	tools/net/ynl/pyynl Documentation/netlink/specs
 	drivers/net/netdevsim
 )
 
