@@ -40,7 +40,8 @@ is "sent is received" "$(counter "$ns" rlo0 rx_packets) $(counter "$ns" rlo0 rx_
 	"$(counter "$ns" rlo0 tx_packets) $(counter "$ns" rlo0 tx_bytes)"
 
 # A TCP stream: whatever the stack counted as received came through the device.
-seq 10000000 | head -c $((64 * 1024 * 1024)) >/tmp/stream
+size=$(($(repeats 64 8) * 1024 * 1024))
+seq 10000000 | head -c $size >/tmp/stream
 stream() { # NAME ADDRESS IN-PACKETS IN-BYTES
 	local packets_before bytes_before stack_packets stack_bytes
 	packets_before=$(counter "$ns" rlo0 rx_packets)
@@ -62,7 +63,7 @@ stream() { # NAME ADDRESS IN-PACKETS IN-BYTES
 		$(($(ip_counter "$ns" "$4") - stack_bytes)) \
 		$(($(counter "$ns" rlo0 rx_bytes) - bytes_before))
 	is "$1: the stream is in the counters" yes \
-		"$([ $(($(counter "$ns" rlo0 rx_bytes) - bytes_before)) -gt $((64 * 1024 * 1024)) ] && echo yes)"
+		"$([ $(($(counter "$ns" rlo0 rx_bytes) - bytes_before)) -gt $size ] && echo yes)"
 }
 
 stream "TCP, IPv4" 10.7.0.1 IpInReceives IpExtInOctets
