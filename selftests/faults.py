@@ -11,12 +11,13 @@ it is done again. SECONDS are for all operations; one with more allocations than
 them allows has some of them fail, chosen with SEED. PINS is where the programs of the XDP tests
 are pinned.
 
-    faults.py send SOURCE DEVICE COUNT PINS
+    faults.py send SOURCE DEVICE COUNT PINS [FAULTS]
 
 Sends datagrams to DEVICE, while the caller lets allocations of the kernel fail: by the stack, as
 frames that a program redirects, from an AF_XDP socket to a queue without any, or to one with
 another socket (stack, frames, socket, sockets). Waits until each has arrived or the device has
-counted that it was dropped. Says how many have arrived, and intact.
+counted that it was dropped. Says how many have arrived, and intact; and then of 100 more, for
+which the faults with their settings in the folder FAULTS are over.
 
     faults.py pools
 
@@ -708,50 +709,68 @@ class Drops:
         return self.sum() - self.before
 
 
-def send(source, device, count, pins):
-    """Sends datagrams, and says what has arrived."""
-    count, drops, arrived = int(count), Drops(device), 0
-    commands = Commands(device, pins)
-    server = commands.listener
-    server.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 16 << 20)
+class Sender:
+    """Sends datagrams to a device and receives them."""
 
-    def until(number):
-        """Receives until so many have arrived or were dropped. Says whether it came to that."""
-        nonlocal arrived
-        end = time.monotonic() + 5
-        while arrived + drops.new() < number:
-            try:
-                data = server.recv(1 << 16)
-                arrived += data == datagram(int.from_bytes(data[:4], "big"), len(data))
-            except TimeoutError:
-                if time.monotonic() > end:
-                    return False
-        return True
-
-    if source in ("socket", "sockets"):
-        # The queues are a pair.
-        commands.open("source", 1)
+    def __init__(self, source, device, pins):
+        self.source, self.device, self.pins = source, device, pins
+        self.commands = Commands(device, pins)
+        self.server = self.commands.listener
+        self.server.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 16 << 20)
+        self.client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        if source in ("socket", "sockets"):
+            # The queues are a pair.
+            self.commands.open("source", 1)
         if source == "sockets":
-            commands.open("target", 0)
-        said = commands.send("source", count, "100,1400,3000")
-        back, arrived = (int(said.split()[at]) for at in (0, 2))
-        if back != count:
-            sys.exit(f"# of {count} packets: {said}")
-    server.settimeout(0.01)
-    if source == "stack":
-        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        for number in range(count):
-            # Some have several pages, which are not given back as long as the packet waits.
-            client.sendto(datagram(number, 20 + number % 3 * 4000), (ADDRESS, PORT))
-            if number % 500 == 499 and not until(number + 1):
-                break
-    elif source == "frames":
-        # So many at a time are possible.
-        for number in range(0, count, 256):
-            frames(f"{pins}/forward_to", min(count - number, 256))
-            until(min(count, number + 256))
-    until(count)
-    print(arrived)
+            self.commands.open("target", 0)
+
+    def __call__(self, count):
+        """Sends so many. Says how many have arrived."""
+        drops, arrived = Drops(self.device), 0
+
+        def until(number):
+            """Receives until so many have arrived or were dropped. Says whether it came to that."""
+            nonlocal arrived
+            end = time.monotonic() + 5
+            while arrived + drops.new() < number:
+                try:
+                    data = self.server.recv(1 << 16)
+                    arrived += data == datagram(int.from_bytes(data[:4], "big"), len(data))
+                except TimeoutError:
+                    if time.monotonic() > end:
+                        return False
+            return True
+
+        if self.source in ("socket", "sockets"):
+            self.server.setblocking(False)
+            said = self.commands.send("source", count, "100,1400,3000")
+            back, arrived = (int(said.split()[at]) for at in (0, 2))
+            if back != count:
+                sys.exit(f"# of {count} packets: {said}")
+        self.server.settimeout(0.01)
+        if self.source == "stack":
+            for number in range(count):
+                # Some have several pages, which are not given back as long as the packet waits.
+                self.client.sendto(datagram(number, 20 + number % 3 * 4000), (ADDRESS, PORT))
+                if number % 500 == 499 and not until(number + 1):
+                    break
+        elif self.source == "frames":
+            # So many at a time are possible.
+            for number in range(0, count, 256):
+                frames(f"{self.pins}/forward_to", min(count - number, 256))
+                until(min(count, number + 256))
+        until(count)
+        return arrived
+
+
+def send(source, device, count, pins, faults=None):
+    """Sends datagrams, and 100 more after FAULTS, and says what has arrived."""
+    sender = Sender(source, device, pins)
+    arrived = [sender(int(count))]
+    if faults:
+        write(f"{faults}/probability", "0")
+        arrived.append(sender(100))
+    print(*arrived)
 
 
 def pools():

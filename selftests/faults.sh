@@ -37,21 +37,29 @@ faulty() {
 	done
 }
 
-# within FUNCTION: faults happen in this function of the kernel only, by the settings in the array
-# range.
-within() {
-	mapfile -t range < <(sort /proc/kallsyms | awk -v name="$1" '
-		start && $1 != start { print "require-start=0x" start; print "require-end=0x" $1; exit }
-		$3 == name { start = $1 }')
-	if [ ${#range[@]} -ne 2 ]; then
-		echo "# the kernel has no function $1"
-		exit 1
-	fi
+# The functions of the kernel in which faults happen, and the settings for each that they happen
+# nowhere else.
+functions=(__page_pool_alloc_netmems_slow netdev_helper_xdp_from_skb xdp_build_skb_from_frame
+	netdev_helper_xsk_alloc_skb netdev_helper_xsk_build_skb xdp_convert_zc_to_xdp_frame
+	netdev_helper_ring_init netdev_helper_ring_resize netdev_helper_xsk_pool_map)
+declare -A within
+find_functions() {
+	local name settings
+	while read -r name settings; do
+		within[$name]=$settings
+	done < <(sort /proc/kallsyms | awk -v functions="${functions[*]}" '
+		BEGIN { split(functions, list); for (i in list) wanted[list[i]] }
+		start && $1 != start { print name, "require-start=0x" start, "require-end=0x" $1; start = "" }
+		$3 in wanted { start = $1; name = $3 }')
+	for name in "${functions[@]}"; do
+		[ -n "${within[$name]:-}" ] || { echo "# the kernel has no function $name"; exit 1; }
+	done
 }
 
 # Two devices in ns, of which the second has two queues and room for AF_XDP sockets.
 prepare() {
 	local index
+	find_functions
 	new_ns ns
 	# Nothing but the test's packets.
 	in_ns sysctl -qw net.ipv6.conf.default.disable_ipv6=1
@@ -68,8 +76,9 @@ prepare() {
 	in_ns ethtool --set-priv-flags fault1 queue-pairs on
 }
 
-# send SOURCE DEVICE COUNT: sends packets, and says how many arrived.
-send() { in_ns ./faults.py send "$@" $pins; }
+# send SOURCE DEVICE COUNT [KIND]: sends packets, and says how many arrived; and of 100 more, after
+# the end of that kind of faults.
+send() { in_ns ./faults.py send "$1" "$2" "$3" $pins ${4:+"$injection/$4"}; }
 
 # program DEVICE [NAME]: attaches one in place of that which is there, or detaches it. Then no pool
 # of pages waits for some that nobody has given back.
@@ -99,19 +108,20 @@ lost() {
 }
 
 # missing KIND FUNCTION PERCENT COUNTER SOURCE DEVICE: sends packets while FUNCTION is refused so
-# much of the memory that it asks for. Each arrives, or is counted. What it is about is in what.
+# much of the memory that it asks for, the first times or always. Each arrives, or is counted. What
+# it is about is in what.
 missing() {
-	local arrived before absent
-	within "$2"
+	local arrived afterwards before absent
 	before=$(lost "$6" "$4")
-	faulty "$1" "${range[@]}" probability="$3" interval=1 times=-1
-	arrived=$(send "$5" "$6" "$packets")
+	# shellcheck disable=SC2086 # several settings
+	faulty "$1" ${within[$2]} probability="$3" interval=1 times="${times:--1}"
+	read -r arrived afterwards < <(send "$5" "$6" "$packets" "$1")
 	faulty "$1" probability=0
 	absent=$(($(lost "$6" "$4") - before))
 	is "$what: packets are missing" yes "$([ $absent -gt 0 ] && echo yes)"
 	is "$what: each that is missing is counted" "$packets" $((arrived + absent))
 	echo "# figure missing, $what|$absent of $packets"
-	is "$what: all arrive afterwards" 100 "$(send "$5" "$6" 100)"
+	is "$what: all arrive afterwards" 100 "$afterwards"
 }
 
 operations() {
@@ -125,8 +135,11 @@ pages() {
 	what="packets without any page"
 	program fault0 pass_frags
 	packets=50 missing fail_page_alloc __page_pool_alloc_netmems_slow 100 xdp_errors stack fault0
-	what="packets without most pages"
-	missing fail_page_alloc __page_pool_alloc_netmems_slow 80 xdp_errors stack fault0
+	program fault0
+	# A new pool has none. With the first ones come those of many packets more.
+	what="packets without the first pages"
+	program fault0 pass_frags
+	times=40 missing fail_page_alloc __page_pool_alloc_netmems_slow 100 xdp_errors stack fault0
 	program fault0
 }
 
@@ -163,9 +176,9 @@ slabs() {
 # what the command says.
 without() {
 	local kind
-	within "$1"
 	for kind in failslab fail_page_alloc; do
-		faulty $kind "${range[@]}" probability=100 interval=1 times=-1
+		# shellcheck disable=SC2086 # several settings
+		faulty $kind ${within[$1]} probability=100 interval=1 times=-1
 	done
 	in_ns "${@:2}" 2>&1
 	for kind in failslab fail_page_alloc; do
