@@ -16,7 +16,7 @@
 # Most of a test is one process after another: there are two guests at a time. With three, an
 # emulated CPU often waits for one that the host has stopped, and all take a half longer. On the
 # debug kernel, which is many times slower, kmemleak, which doubles the time, watches over the tests
-# that make and remove devices, addresses and namespaces, and over stress.
+# that make and remove devices and namespaces, and over stress.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -24,13 +24,13 @@ what=${1:-stock}
 kernel=$what
 mkdir -p "$logs"
 tests=$(sed -n '/^TEST_PROGS :=/,/[^\\]$/s/.*[ \t]\([a-z_]*\.sh\).*/\1/p' "$top/selftests/Makefile")
-kmemleak="load.sh netns.sh errors.sh sample.sh localhost.sh"
+kmemleak="load.sh netns.sh sample.sh"
 # A short version of 'make stress', on the debug kernel: so many seconds for each of the four.
 stress="faults.sh races.sh hostile.sh overload.sh"
 stress_seconds=45
 # So that both guests have as much to do: on the debug kernel those after the guest with kmemleak,
 # and those of the second guest on the stock kernel.
-after_kmemleak="features.sh many.sh"
+after_kmemleak="errors.sh localhost.sh features.sh"
 second="documented.sh features.sh sockets.sh offload.sh link.sh tools.sh sample.sh xdp.sh"
 # Not on the debug kernel: what the pages show is the stock kernel's, and twelve daemons with timers
 # of seconds are many times slower there. What they ask of a device the other tests do, too.
@@ -84,7 +84,10 @@ stock)
 	the_others
 	;;
 debug)
-	[ -z "${ALL:-}" ] || of_the_stack=
+	if [ -n "${ALL:-}" ]; then
+		of_the_stack='' after_kmemleak="features.sh link.sh tools.sh"
+		kmemleak+=" errors.sh many.sh localhost.sh"
+	fi
 	tests=$(without "$stock_only $of_the_stack" | tr ' ' '\n')
 	log=("$logs/selftests-debug.log" "$logs/selftests-kmemleak.log" "$logs/selftests-debug-2.log")
 	slow=yes
