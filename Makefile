@@ -102,7 +102,7 @@ selftests: modules tools labs-packages $(test_programs) ## Run the selftests on 
 	@scripts/selftests.sh stock
 
 .PHONY: selftests-debug
-selftests-debug: modules-debug tools $(test_programs) ## Run the selftests on the debug kernel in QEMU (25 min; 40 min with ALL=1, which runs all)
+selftests-debug: modules-debug tools $(test_programs) ## Run the selftests on the debug kernel in QEMU (30 min; 45 min with ALL=1, which runs all)
 	@ALL="$(ALL)" scripts/selftests.sh debug
 
 .PHONY: stress

@@ -93,7 +93,7 @@ debug)
 	slow=yes
 	# Seconds for one test. The longest takes 300 on an idle host.
 	limit=1800
-	say "Running the selftests on the debug kernel (about 25 min; logs: ${log[*]#"$top"/})"
+	say "Running the selftests on the debug kernel (about 30 min; logs: ${log[*]#"$top"/})"
 	beside second_of_debug
 	run selftests-debug 4500 kmemleak=off "$(without "$kmemleak $after_kmemleak")" || status=$?
 	the_others
