@@ -94,7 +94,6 @@ NAME, ADDRESS = "fault0", "10.7.9.1"
 QUEUE_GET, QUEUE_IFINDEX, QUEUE_NAPI_ID, QUEUE_XSK = 10, 2, 4, NESTED | 7
 QSTATS_RX_HW_DROPS = 13
 XDP_OPTIONS, XDP_OPTIONS_ZEROCOPY = 8, 1
-SO_RCVBUFFORCE = 33
 
 # More allocations than an operation has.
 NEVER = 1 << 20
@@ -716,7 +715,6 @@ class Sender:
         self.source, self.device, self.pins = source, device, pins
         self.commands = Commands(device, pins)
         self.server = self.commands.listener
-        self.server.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 16 << 20)
         self.client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         if source in ("socket", "sockets"):
             # The queues are a pair.

@@ -26,7 +26,7 @@ import time
 
 sys.dont_write_bytecode = True
 
-from xdp import UDP_SEGMENT  # pylint: disable=wrong-import-position
+from xdp import SO_RCVBUFFORCE, UDP_SEGMENT  # pylint: disable=wrong-import-position
 
 ETH_P_ALL = 3
 ETH_P_IP = 0x0800
@@ -52,7 +52,6 @@ TP_STATUS_CSUMNOTREADY = 8
 
 SIOCOUTQ = 0x5411
 
-SO_RCVBUFFORCE = 33
 SO_TIMESTAMPING = 37
 SO_ZEROCOPY = 60
 MSG_ZEROCOPY = 0x4000000

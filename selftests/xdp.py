@@ -5,18 +5,22 @@
     xdp.py send ADDRESS COUNT SIZE    sends datagrams to port 9999
     xdp.py burst ADDRESS COUNT SIZE   the same by one call: the kernel cuts them up
     xdp.py frames PROGRAM COUNT       runs a pinned program with up to 256 frames of a datagram each
-    xdp.py receive COUNT              prints how many arrived, and of which sizes
+    xdp.py deliver NAMESPACE ADDRESS COUNT SIZE
+                                      sends datagrams from there to an address of this namespace, and
+                                      prints how many arrived, and of which sizes
 """
 
 import collections
 import ctypes
+import os
 import socket
 import sys
+import time
 
 sys.dont_write_bytecode = True
 
 PORT = 9999
-UDP_SEGMENT = 103
+SO_SNDBUFFORCE, SO_RCVBUFFORCE, UDP_SEGMENT = 32, 33, 103
 BPF_PROG_TEST_RUN = 10
 BPF_F_TEST_XDP_LIVE_FRAMES = 1 << 1
 
@@ -29,8 +33,8 @@ def datagram(number, size):
 def udp():
     """A socket with room for all datagrams of a test."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
-        sock.setsockopt(socket.SOL_SOCKET, option, 4 << 20)
+    for option in (SO_SNDBUFFORCE, SO_RCVBUFFORCE):
+        sock.setsockopt(socket.SOL_SOCKET, option, 16 << 20)
     return sock
 
 
@@ -63,11 +67,15 @@ def frames(path, count):
         BPF_F_TEST_XDP_LIVE_FRAMES, int(count))  # fmt: skip
 
 
-def receive(count):
-    """Receives until all have arrived or none comes any more."""
-    sock = udp()
+def deliver(namespace, address, count, size):
+    """Sends, and receives until all have arrived or none comes any more."""
+    sock, last = udp(), udp()
     sock.bind(("0.0.0.0", PORT))
-    print("ready", file=sys.stderr, flush=True)
+    os.setns(os.open(f"/run/netns/{namespace}", os.O_RDONLY), os.CLONE_NEWNET)
+    send(address, count, size)
+    # Ends the wait for what was dropped; to lo, which has no program.
+    time.sleep(0.3)
+    last.sendto(b"end", ("127.0.0.1", PORT))
     sizes, intact, seen = collections.Counter(), 0, set()
     sock.settimeout(60)
     while len(seen) < int(count):
@@ -87,4 +95,4 @@ def receive(count):
 
 
 if __name__ == "__main__":
-    {"send": send, "burst": burst, "frames": frames, "receive": receive}[sys.argv[1]](*sys.argv[2:])
+    {"send": send, "burst": burst, "frames": frames, "deliver": deliver}[sys.argv[1]](*sys.argv[2:])

@@ -27,21 +27,8 @@ stat() {
 # deliver SOURCE COUNT SIZE: sends datagrams to rlo0, by the stack or by frames
 # that veth1 redirects, and says what a socket got of them.
 deliver() {
-	local source=$1 receiver
-	ip netns exec "$ns" ./xdp.py receive "$2" >/tmp/xdp-arrived 2>/tmp/xdp-ready &
-	receiver=$!
-	until [ -s /tmp/xdp-ready ]; do sleep 0.05; done
-	# shellcheck disable=SC2154 # new_ns has set far
-	case $source in
-	stack) ip netns exec "$ns" ./xdp.py send 10.7.0.1 "$2" "$3" ;;
-	frames) ip netns exec "$far" ./xdp.py send 10.7.0.1 "$2" "$3" ;;
-	esac
-	# Ends the wait for what was dropped; to lo, which has no program.
-	sleep 0.3
-	printf end | ip netns exec "$ns" socat -u - UDP-SENDTO:127.0.0.1:9999
-	wait $receiver
-	cat /tmp/xdp-arrived
-	rm /tmp/xdp-arrived /tmp/xdp-ready
+	local -A from=([stack]=$ns [frames]=$far)
+	ip netns exec "$ns" ./xdp.py deliver "${from[$1]}" 10.7.0.1 "$2" "$3"
 }
 
 all="$count intact, $count of $size"
@@ -125,9 +112,9 @@ actions() {
 			action "$source" "pass$frags" "$all" xdp_pass
 			action "$source" "drop$frags" "$none" xdp_drop
 			action "$source" "tx$frags" "$all" xdp_tx
-			# Behind the program there is one way for both.
-			if [ "$source" = frames ] && slow; then continue; fi
 			action "$source" "to_cpu$frags" "$all" xdp_redirect
+			# Then they are dropped, as by 'drop'.
+			if [ "$source" = frames ] && slow; then continue; fi
 			echo 1 >$tracing/events/xdp/xdp_exception/enable
 			: >$tracing/trace
 			action "$source" "aborted$frags" "$none" xdp_aborted
