@@ -19,7 +19,6 @@ import ctypes
 import errno
 import fcntl
 import itertools
-import mmap
 import os
 import random
 import socket
@@ -74,6 +73,7 @@ from stress import (
     NETLINK_GENERIC,
     Generic,
     Outcomes,
+    Period,
     Team,
     check,
     figure,
@@ -91,7 +91,7 @@ from xsk import AF_XDP, BPF_OBJ_GET, bpf, checked, checksum, libc
 
 ADDRESSES = "10.7.5.1", "fd00:7:5::1"
 LONGEST = 65549
-# So many of each are sent however slow the machine is.
+# So many frames and requests each process sends however slow the machine is.
 ENOUGH = 100
 SOL_PACKET, PACKET_VNET_HDR, PACKET_QDISC_BYPASS = 263, 15, 20
 SETLINK = 19
@@ -225,7 +225,7 @@ def packet_socket(kind, header, bypass):
 
 
 def throw(dice, end, header):
-    """Sends frames as long as there is time, and so many on a slow machine, too."""
+    """Sends frames as long as there is time, and ENOUGH in any case."""
     # ENOMEM stands for what cannot be segmented, see __dev_queue_xmit().
     outcomes = Outcomes([errno.EINVAL, errno.EMSGSIZE, errno.ENOBUFS, errno.ENOMEM])
     noise = dice.randbytes(1 << 18)
@@ -301,7 +301,7 @@ def tun():
     return file
 
 
-def send_datagrams(dice, over, addresses):
+def send_datagrams(dice, period, addresses):
     """Of any length; long ones are not linear."""
     outcomes = Outcomes([errno.ENOBUFS, errno.EMSGSIZE, errno.ENETDOWN, errno.EPERM, errno.EINVAL])
     sockets = {a: socket.socket(socket.AF_INET6 if ":" in a else socket.AF_INET,
@@ -309,7 +309,7 @@ def send_datagrams(dice, over, addresses):
     for sock in sockets.values():
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, SENDERS["datagrams"])
-    while not over[0]:
+    while not period.over():
         address, data = dice.choice(addresses), bytes(dice.choice((1, 50, 1400, 9000, 60000)))
         # Segmented by the stack or the device
         segment = dice.choice((0, 0, 100, 1400))
@@ -318,17 +318,17 @@ def send_datagrams(dice, over, addresses):
     return outcomes.result()
 
 
-def send_tun(dice, over, file):
+def send_tun(dice, period, file):
     """Packets without a header of the link layer, which a program sends to the device."""
     outcomes = Outcomes([errno.EINVAL, errno.EIO])
-    while not over[0]:
+    while not period.over():
         data = dice.choice((b"\x45", b"\x60")) + dice.randbytes(
             dice.choice((0, 1, 5, 12, 13, 14, 20, 60, dice.randrange(1500))))  # fmt: skip
         outcomes.call("packets of tun", lambda: os.write(file, data))  # pylint: disable=cell-var-from-loop
     return outcomes.result()
 
 
-def send_stream(_, over, address, port):
+def send_stream(_, period, address, port):
     """A stream, until it stops, and again."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     outcomes = Outcomes([errno.ECONNRESET, errno.EPIPE, errno.ETIMEDOUT, errno.EAGAIN,
@@ -354,7 +354,7 @@ def send_stream(_, over, address, port):
             for _ in range(20):
                 client.sendall(bytes(60000))
 
-    while not over[0]:
+    while not period.over():
         outcomes.call("TCP", stream)
     return outcomes.result()
 
@@ -421,18 +421,16 @@ def redirects(pins, seconds, seed):
             device.attach(program)
         before, index = [*statistics(netlink, device.index()), softnet()], device.index()
         fates = Fates(pins, random.Random(f"{seed} {what}"))
-        over, team = mmap.mmap(-1, 1), Team(f"{seed} {what}")
-        team.start("datagrams", send_datagrams, over, ("10.7.6.1", "fd00:7:6::1"))
+        period, team = Period(seconds / 2, ["each way"]), Team(f"{seed} {what}")
+        team.start("datagrams", send_datagrams, period, ("10.7.6.1", "fd00:7:6::1"))
         # They wait most of the time, to send once more.
         for port in range(10, 14):
-            team.start(f"stream {port}", send_stream, over, "10.7.6.1", port)
-        team.start("tun", send_tun, over, file)
-        time.sleep(seconds / 2)
-        # A slow machine needs longer until each way was there.
-        end = time.monotonic() + 240
-        while any(fates.unseen().values()) and time.monotonic() < end:
+            team.start(f"stream {port}", send_stream, period, "10.7.6.1", port)
+        team.start("tun", send_tun, period, file)
+        while not period.over():
+            if not any(fates.unseen().values()):
+                period.happened("each way")
             time.sleep(0.5)
-        over[0] = 1
         results = team.results(120).values()
         check(f"{what}: all processes came to their end", True, all(results))
         counts = merge(what, filter(None, results))
