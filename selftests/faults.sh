@@ -114,7 +114,7 @@ missing() {
 	local arrived afterwards before absent
 	before=$(lost "$6" "$4")
 	# shellcheck disable=SC2086 # several settings
-	faulty "$1" ${within[$2]} probability="$3" interval=1 times="${times:--1}"
+	faulty "$1" ${within[$2]:?} probability="$3" interval=1 times="${times:--1}"
 	read -r arrived afterwards < <(send "$5" "$6" "$packets" "$1")
 	faulty "$1" probability=0
 	absent=$(($(lost "$6" "$4") - before))
@@ -178,7 +178,7 @@ without() {
 	local kind
 	for kind in failslab fail_page_alloc; do
 		# shellcheck disable=SC2086 # several settings
-		faulty $kind ${within[$1]} probability=100 interval=1 times=-1
+		faulty $kind ${within[$1]:?} probability=100 interval=1 times=-1
 	done
 	in_ns "${@:2}" 2>&1
 	for kind in failslab fail_page_alloc; do

@@ -40,10 +40,10 @@ report() {
 	is "$what: it came to its end" 0 $?
 }
 
+# slow: whether the environment says that the machine is slow.
 slow() { [ "${KSFT_MACHINE_SLOW:-no}" = yes ]; }
 
-# repeats COUNT [SLOW]: SLOW, or a quarter of COUNT, where the environment says that the machine is
-# slow.
+# repeats COUNT [SLOW]: SLOW, or a quarter of COUNT, on a slow machine.
 repeats() { if slow; then echo "${2:-$((($1 + 3) / 4))}"; else echo "$1"; fi; }
 
 # share PART PARTS...: how much of $seconds is a part's among these, by the weights in the array shares.
