@@ -36,7 +36,7 @@ second="documented.sh features.sh sockets.sh offload.sh link.sh tools.sh sample.
 # of seconds are many times slower there. What they ask of a device the other tests do, too.
 stock_only="documented.sh router.sh"
 # On the debug kernel with ALL=1 only, and with counters: it is the stack that they look at, over the
-# device and over lo, and they take a third of the time.
+# device and over lo, and they take a fifth of the time.
 of_the_stack="appearance.sh addressing.sh link_down.sh link.sh tools.sh sockets.sh"
 
 # without TESTS: all others.
@@ -91,7 +91,7 @@ debug)
 	tests=$(without "$stock_only $of_the_stack" | tr ' ' '\n')
 	log=("$logs/selftests-debug.log" "$logs/selftests-kmemleak.log" "$logs/selftests-debug-2.log")
 	slow=yes
-	# Seconds for one test. The longest takes 300 on an idle host.
+	# Seconds for one test. The longest takes 500 on an idle host.
 	limit=1800
 	say "Running the selftests on the debug kernel (about 30 min; logs: ${log[*]#"$top"/})"
 	beside second_of_debug
