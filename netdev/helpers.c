@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 #include <linux/bpf_trace.h>
+#include <linux/error-injection.h>
 #include <linux/etherdevice.h>
 #include <linux/filter.h>
 #include <linux/inetdevice.h>
@@ -74,6 +75,9 @@ __netdev_helper struct pcpu_lstats __percpu *netdev_helper_pcpu_lstats_alloc(voi
 {
 	return __netdev_alloc_pcpu_stats(struct pcpu_lstats, GFP_KERNEL_ACCOUNT);
 }
+
+/* Fault injection does not reach per-CPU memory that is there already otherwise. */
+ALLOW_ERROR_INJECTION(netdev_helper_pcpu_lstats_alloc, NULL);
 
 __netdev_helper void netdev_helper_pcpu_lstats_add(struct pcpu_lstats __percpu *stats,
 						   unsigned int packets, unsigned int bytes)
