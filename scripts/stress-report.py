@@ -58,9 +58,9 @@ def reached(parts):
             found = int(figures[name].get(what, 0))
             yield f"{what}, {name}", found, wanted, found >= wanted
     for what, value in figures.get(FAULTS, {}).items():
-        # "3 of 5"
+        # "3 of 5: ..."
         if what.startswith("faults, "):
-            found, wanted = map(int, value.split(" of "))
+            found, wanted = map(int, value.split(":")[0].split(" of "))
             yield what, found, wanted, 0 < wanted == found
 
 

@@ -27,7 +27,7 @@ NESTED = 1 << 15
 
 # The counters of a device, as struct rtnl_link_stats64 has them
 IFLA_STATS64 = 23
-RX, TX, RX_BYTES, TX_BYTES, _, _, RX_DROPPED, TX_DROPPED = range(8)
+RX, TX, RX_BYTES, TX_BYTES, _, TX_ERRORS, RX_DROPPED, TX_DROPPED = range(8)
 
 # ethtool
 SIOCETHTOOL = 0x8946
@@ -68,7 +68,7 @@ class Netlink:
         self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self.socket.bind((0, 0))
-        self.answered = False
+        self.answered, self.content = False, []
 
     def request(self, kind, body, flags=0):
         """A function that makes the request, and fails as it does."""
@@ -78,8 +78,9 @@ class Netlink:
 
     def answer(self):
         """The error of the answer to the last request; 0 if there is none. Whether there was
-        an answer is in answered."""
-        self.answered = False
+        an answer is in answered, and what came before it in content, without the headers of
+        netlink."""
+        self.answered, self.content = False, []
         while True:
             try:
                 data = self.socket.recv(1 << 18, socket.MSG_DONTWAIT)
@@ -94,6 +95,7 @@ class Netlink:
                 if kind in (2, 3):  # NLMSG_ERROR, NLMSG_DONE
                     self.answered = True
                     return -struct.unpack_from("i", data, offset + NLMSG.size)[0]
+                self.content.append(data[offset + NLMSG.size : offset + length])
                 offset += (length + 3) & ~3
 
     def messages(self, kind, body, flags=0):

@@ -4,27 +4,27 @@
 # Every memory allocation of every operation of a device's life fails once: the operation
 # does without or is refused, and succeeds when it is done again. While packets are on their
 # way, a poll gets no pages and no slabs, and headers move. For kernels with
-# CONFIG_FAILSLAB, CONFIG_FAIL_PAGE_ALLOC and CONFIG_FAIL_SKB_REALLOC.
+# CONFIG_FAILSLAB, CONFIG_FAIL_PAGE_ALLOC, CONFIG_FAIL_FUNCTION and CONFIG_FAIL_SKB_REALLOC.
 #
 #   STRESS_SECONDS  how long the operations may take (60); which allocations of one with more
 #                   fail is a matter of chance; less than 300: fewer packets
 #   STRESS_SEED     what chance begins with
 #   FAULTS          the operations, one a line, if not all
-#   FAULTS_PARTS    what of it (operations pages slabs rings headers)
+#   FAULTS_PARTS    what of it (operations counters pages slabs rings headers)
 
 . ./lib.sh
 . ./xdp_lib.sh
 
 seconds=${STRESS_SECONDS:-60}
 seed=${STRESS_SEED:-$RANDOM}
-read -ra parts <<<"${FAULTS_PARTS:-operations pages slabs rings headers}"
+read -ra parts <<<"${FAULTS_PARTS:-operations counters pages slabs rings headers}"
 injection=/sys/kernel/debug
 
-# What the kernel says itself, with a stack and no warning, when it gets no memory for a
-# module's code. It stays in the log, but not on the console.
+# What the kernel says itself, with a stack and no warning, when it gets no memory from vmalloc(), as
+# for a module's code, or for what each CPU has. It stays in the log, but not on the console.
 kernel_log() {
 	dmesg | sed -n "/$mark/,\$p" | awk '
-		/ (python3|ip|ethtool): vmalloc error: / { own = 1 }
+		/ (python3|ip|ethtool): vmalloc error: |percpu: allocation failed, .* atomic=0/ { own = 1 }
 		own && /Call Trace:/ { own = 0; next }
 		{ print }'
 }
@@ -130,6 +130,31 @@ operations() {
 	report faults ./faults.py operations "$module" $pins "$seconds" "$seed" "${names[@]}"
 }
 
+# Those of each queue are in memory of each CPU. For what is there already, without more pages, the
+# kernel has faults of a function only.
+counters() {
+	local add=(ip -n "$ns" link add fault2 numrxqueues 2 numtxqueues 3 type rlo)
+	local number said refused=0 counters=5
+	echo netdev_helper_pcpu_lstats_alloc >$injection/fail_function/inject
+	undo "echo >$injection/fail_function/inject"
+	for number in $(seq $counters); do
+		what="counters of queue $number of $counters that cannot be had"
+		faulty fail_function probability=100 interval=1 times=1 space="$number"
+		said=$(sentence "${add[@]}")
+		faulty fail_function probability=0
+		is "$what: the device is refused" "RTNETLINK answers: Cannot allocate memory (2)" "$said"
+		[ "$said" = " (0)" ] || refused=$((refused + 1))
+		is "$what: it is not there" "" "$(ip -n "$ns" -br link show fault2 2>/dev/null)"
+		ok "$what: afterwards it is added" "${add[@]}"
+		ip -n "$ns" link del fault2
+	done
+	faulty fail_function probability=100 interval=1 times=1 space=$((counters + 1))
+	ok "there are no more" "${add[@]}"
+	faulty fail_function probability=0
+	ip -n "$ns" link del fault2
+	echo "# figure counters of a queue that could not be had|$refused of $counters"
+}
+
 # Not by fail_function: what it could let fail, page_pool_alloc_netmems(), is inlined.
 pages() {
 	what="packets without any page"
@@ -192,6 +217,7 @@ ring() {
 	ip -n "$ns" -d link show fault0 | grep -o "name pass_frags"
 }
 
+# What comes from kvmalloc(), all of it.
 rings() {
 	local command=(ip link set fault0 xdpdrv pinned "$pins/pass_frags")
 	is "rings that cannot be had: the program is refused" \
@@ -216,7 +242,7 @@ rings() {
 }
 
 headers() {
-	local arrived name
+	local arrived left name
 	for name in "" pass_frags; do
 		what="headers that move, program ${name:-no}"
 		[ -z "$name" ] || program fault0 $name
@@ -224,8 +250,9 @@ headers() {
 		arrived=$(send stack fault0 200)
 		faulty fail_skb_realloc probability=0
 		is "$what: all arrive" 200 "$arrived"
-		is "headers have moved" yes \
-			"$([ "$(cat $injection/fail_skb_realloc/times)" -lt 1000000 ] && echo yes)"
+		left=$(cat $injection/fail_skb_realloc/times)
+		is "$what: they have" yes "$([ "$left" -lt 1000000 ] && echo yes)"
+		echo "# figure $what|$((1000000 - left))"
 	done
 	program fault0
 }
@@ -238,7 +265,7 @@ echo "# STRESS_SEED=$seed STRESS_SECONDS=$seconds FAULTS_PARTS=\"${parts[*]}\""
 at_first=$(loaded)
 load_module numdevs=0
 pin_programs xdp
-for kind in failslab fail_page_alloc fail_skb_realloc; do
+for kind in failslab fail_page_alloc fail_function fail_skb_realloc; do
 	undo "faulty $kind probability=0"
 	# The kernel would write a line and a stack for each.
 	faulty $kind verbose=0
@@ -247,7 +274,8 @@ for kind in failslab fail_page_alloc; do
 	# Also of those who may wait, which are nearly all.
 	faulty $kind ignore-gfp-wait=N
 done
-faulty fail_page_alloc min-order=0
+# Of vmalloc() and of what each CPU has, too.
+faulty fail_page_alloc min-order=0 ignore-gfp-highmem=N
 undo "dmesg -n $(cut -f 1 /proc/sys/kernel/printk)"
 dmesg -n 4
 packets=$(repeats $((seconds < 300 ? 400 : 2000)))
