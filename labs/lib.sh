@@ -40,8 +40,8 @@ note() {
 	gap='' fresh=yes
 }
 
-# show COMMAND: as on the screen of a shell: the line as it is typed, and what it
-# says, which is in said afterwards, too. It has to work.
+# show COMMAND [ERROR]: as on the screen of a shell: the line as it is typed, and what it
+# says, which is in said afterwards, too. It has to work, or to say this error.
 show() {
 	local status=0
 	printf '%s# %s\n' "$gap" "$1"
@@ -51,7 +51,9 @@ show() {
 	said=$(tr -d '\r' </tmp/lab/said)
 	[ -z "$said" ] || printf '%s\n' "$said"
 	[ -z "$said" ] || gap=$'\n'
-	[ "$status" -eq 0 ] || die "this command should have worked, but its exit status is $status: $1"
+	[ "$status" -ne 0 ] || return 0
+	[[ -n ${2:-} && $said == *$2* ]] || die "this command should have worked, but its exit status is $status: $1"
+	return 1
 }
 
 # expect CLAIM FOUND OPERATOR VALUE: = compares text, <, <=, > and >= numbers.
