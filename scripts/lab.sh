@@ -23,7 +23,14 @@ say "Running the lab $1 in a guest (about $2; log: ${log#"$top"/})"
 	sh -c 'insmod build/module/rust_loopback.ko numdevs=0 &&
 		echo "Linux $(uname -r), $(date -u +%F)" && exec "$@"' sh "${@:4}" 2>&1 | tee "$log" ||
 	die "not all was as the lab expects; see ${log#"$top"/}, and build/logs/guest-lab-$1.log for the kernel's log"
+# said FILE: the commands and checks in it, without numbers, which differ from run to run.
+said() {
+	sed -nE 's/^ *# /# /p; /^\[ ok \]/ { s/-?[0-9]+(\.[0-9]+)?/N/g; p }' "$1" | sort -u
+}
+
 if [ -n "${RENEW:-}" ]; then
 	cp "$log" "$transcript"
 	say "Renewed ${transcript#"$top"/}"
+elif ! cmp -s <(said "$log") <(said "$transcript"); then
+	say "The run has other commands or checks than ${transcript#"$top"/}, which RENEW=1 writes anew"
 fi
