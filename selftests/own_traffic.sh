@@ -195,6 +195,59 @@ named add
 is "off: the rule added anew" yes "$(hits)"
 named del
 
+# Between two devices a packet goes by the device of its destination. What the kernel itself answers
+# to IPv4 goes back by the device of the request, as within an L3 domain; to IPv6 it does not.
+new_ns two
+# shellcheck disable=SC2154 # new_ns has set it
+ip netns exec "$two" sysctl -qw net.ipv6.ip_nonlocal_bind=1
+for i in 0 1; do
+	ip -n "$two" link add rlo$i type rlo
+	ip -n "$two" link set rlo$i up
+	ip -n "$two" addr add 10.7.$i.1/32 dev rlo$i
+	ip -n "$two" addr add fd00:7:$i::1/128 dev rlo$i nodad
+done
+# by_each COMMAND...: how many packets went by rlo0, rlo1 and lo while it ran.
+by_each() {
+	local device
+	local -A before
+	for device in rlo0 rlo1 lo; do before[$device]=$(counter "$two" $device rx_packets); done
+	ip netns exec "$two" "$@" >/dev/null 2>&1
+	for device in rlo0 rlo1 lo; do
+		echo $(($(counter "$two" $device rx_packets) - before[$device]))
+	done | xargs
+}
+# between WHAT FROM TO: a datagram each way, or a datagram or a connection that is refused.
+between() {
+	by_each python3 - "$@" <<-'EOF'
+		import socket, sys
+		what, *ends = sys.argv[1:]
+		family = socket.AF_INET6 if ":" in ends[0] else socket.AF_INET
+		kind = socket.SOCK_STREAM if what == "connection" else socket.SOCK_DGRAM
+		first, second = (socket.socket(family, kind) for _ in ends)
+		first.bind((ends[0], 7))
+		if what == "datagrams":
+		    second.bind((ends[1], 7))
+		    first.sendto(b"there", (ends[1], 7))
+		    second.sendto(b"back", (ends[0], 7))
+		elif what == "datagram":
+		    first.sendto(b"there", (ends[1], 7))
+		else:
+		    first.connect_ex((ends[1], 7))
+	EOF
+}
+is "between two devices: a datagram each way" "1 1 0" "$(between datagrams 10.7.0.1 10.7.1.1)"
+is "between two devices: a datagram each way, IPv6" "1 1 0" \
+	"$(between datagrams fd00:7:0::1 fd00:7:1::1)"
+is "between two devices: echoes and their replies" "0 4 0" \
+	"$(by_each ping -q -c 2 -i 0.01 -W 2 -I 10.7.0.1 10.7.1.1)"
+is "between two devices: echoes and their replies, IPv6" "2 2 0" \
+	"$(by_each ping -q -c 2 -i 0.01 -W 2 -I fd00:7:0::1 fd00:7:1::1)"
+for what in connection datagram; do
+	is "between two devices: a $what that is refused" "0 2 0" "$(between $what 10.7.0.1 10.7.1.1)"
+	is "between two devices: a $what that is refused, IPv6" "1 1 0" \
+		"$(between $what fd00:7:0::1 fd00:7:1::1)"
+done
+
 for i in $(seq "$(repeats 24)"); do
 	ip -n "$ns" link set rlo0 down
 	set_flag "$([ $((i % 2)) -eq 0 ] && echo on || echo off)"
