@@ -160,7 +160,7 @@ def sources():
 
 
 def tables():
-    """The rows of the page's tables: file, name, what is unsafe, and the tests."""
+    """The rows of the page's tables: file, name, what is unsafe, the tests, and what it rests on."""
     file, edges, row = "", None, None
     lines = PAGE.read_text().splitlines()
     for before, line in zip([""] + lines, lines):
@@ -171,14 +171,14 @@ def tables():
         elif not line.strip():
             edges = None
         elif file and edges:
-            cells = [line[start:end].strip() for start, end in edges[:3]]
+            cells = [line[start:end].strip() for start, end in edges[:3]]  # name, unsafe, rests on
             tests = line[edges[3][0] :].strip()
             if cells[0] == "function":
                 continue
             if cells[0]:
                 if row:
                     yield row
-                row = [file, cells[0].strip("`"), cells[1], tests]
+                row = [file, cells[0].strip("`"), cells[1], tests, cells[2]]
             else:
                 row[3] = f"{row[3]} {tests}".strip()
     if row:
@@ -220,7 +220,7 @@ def differences():
     found, parts = sources(), parts_of_tests()
     page = PAGE.relative_to(TOP)
     listed = collections.defaultdict(set)
-    for file, name, unsafe, tests in tables():
+    for file, name, unsafe, tests, guarantee in tables():
         if name in listed[file]:
             yield f"{page}: {file}: {name} is listed twice"
         listed[file].add(name)
@@ -228,6 +228,8 @@ def differences():
             yield f"{page}: {file}: {name} is listed, but it has nothing unsafe, or is not there"
         elif unsafe != str(found[file][name]):
             yield f"{page}: {file}: {name} is listed with '{unsafe}', but has '{found[file][name]}'"
+        if not guarantee:
+            yield f"{page}: {file}: {name} is listed without what it rests on"
         for wrong in wrong_tests(tests, parts):
             yield f"{page}: {file}: {name}: {wrong}"
     for file, names in found.items():
