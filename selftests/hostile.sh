@@ -19,7 +19,7 @@ seed=${STRESS_SEED:-$RANDOM}
 read -ra parts <<<"${HOSTILE:-frames redirects netlink ethtool privilege}"
 messages=${HOSTILE_MESSAGES:-1000000}
 # Of the time
-declare -A shares=([frames]=2 [redirects]=2 [netlink]=6 [ethtool]=2 [privilege]=1)
+declare -A shares=([frames]=2 [redirects]=2 [netlink]=8 [ethtool]=2 [privilege]=1)
 
 echo "# STRESS_SEED=$seed STRESS_SECONDS=$seconds HOSTILE=\"${parts[*]}\""
 load_module numdevs=0
@@ -28,6 +28,9 @@ pin_programs xdp stress
 # Nobody is to look for a module each time that a request has a name that there is not.
 undo "echo $(cat /proc/sys/kernel/modprobe) >/proc/sys/kernel/modprobe"
 echo >/proc/sys/kernel/modprobe
+# The backlog has room for all.
+undo "sysctl -qw net.core.netdev_max_backlog=$(sysctl -n net.core.netdev_max_backlog)"
+sysctl -qw net.core.netdev_max_backlog=100000
 # Nor is there to be a tunnel, which cannot be deleted, in each new namespace.
 undo "sysctl -qw net.core.fb_tunnels_only_for_init_net=$(sysctl -n net.core.fb_tunnels_only_for_init_net)"
 sysctl -qw net.core.fb_tunnels_only_for_init_net=2

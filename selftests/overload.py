@@ -26,8 +26,8 @@ import time
 sys.dont_write_bytecode = True
 
 # pylint: disable=wrong-import-position
-from device import RX, RX_DROPPED, TX_DROPPED, Array, Netlink, pinned, statistics
-from hostile import ADDRESSES, alive, ready, rests
+from device import RX, RX_DROPPED, TX_DROPPED, TX_ERRORS, Array, Netlink, pinned, statistics
+from hostile import ADDRESSES, alive, ready, rests, state_of_life
 from stress import Outcomes, Team, check, figure, merge, note, receivers, slow, softnet, write
 from xdp import UDP_SEGMENT
 from xsk import bpf
@@ -198,7 +198,7 @@ def flooded(pins, seconds, seed):
     overwhelm("flood, program", pins, seconds, seed, sinks, {*reasons, "FULL_RING"})
     for sink in sinks:
         sink.close()
-    alive("flood", device)
+    alive("flood", state_of_life(device))
     device.delete()
 
 
@@ -293,7 +293,7 @@ def circles(pins):
     second.attach(pinned(f"{pins}/round_to_first"))
     goes_round("XDP_REDIRECT, between two", ADDRESSES[0], lambda: ways[2] + ways[3],
                lambda: (first.attach(-1), second.attach(-1)))
-    alive("circles", first)
+    alive("circles", state_of_life(first))
     for sink in sinks:
         sink.close()
     first.delete()
@@ -308,13 +308,16 @@ def tunnels():
     device, netlink = ready("o0"), Netlink()
     index, sinks = device.index(), list(receivers())
 
-    def through(what, arrive):
+    def through(what, count, arrive):
         """Sends into the outermost; says whether it arrives at the device."""
         before = statistics(netlink, index)[RX]
         send_some("10.30.0.1")
         after = rests(lambda: statistics(netlink, index)[RX])
         check(f"{what}: it ends", True, after is not None)
         check(f"{what}: packets that arrive at the device", arrive, (after or 0) - before)
+        # What is too deep the tunnel counts that would have sent it (IP_TUNNEL_RECURSION_LIMIT).
+        ended = sum(statistics(netlink, socket.if_nametoindex(f"t{n}"))[TX_ERRORS] for n in range(count))
+        check(f"{what}: packets that a tunnel ends, as too deep", COUNT - arrive, ended)
 
     def stack(count, last=None):
         """So many, each in the next, the last one over the device or in another."""
@@ -338,9 +341,9 @@ def tunnels():
         (3, 0, 0, "three tunnels in a circle"),
     ):  # fmt: skip
         stack(count, last)
-        through(what, arrive)
+        through(what, count, arrive)
         clear(count)
-    alive("tunnels", device)
+    alive("tunnels", state_of_life(device))
     for sink in sinks:
         sink.close()
     device.delete()

@@ -37,6 +37,9 @@ static long (*bpf_redirect_map)(void *map, __u64 key, __u64 flags) =
 		__type(value, value_type);		\
 	} name SEC(".maps")
 
+#define ONE 256
+enum { ONE_SENT = 120, ONE_ARRIVED };
+
 /* The indices of the devices that the programs redirect to. */
 MAP(targets, BPF_MAP_TYPE_ARRAY, 2, __u32);
 /* How often each way was taken; of cut(), see there. */
@@ -88,12 +91,16 @@ static inline __attribute__((always_inline)) __u64 draw(__u32 sender)
  * in at a device, which has no mark, is of sender 3. In ways, from 32 times that number on, are
  * the 8 ways, as often as the helper did it, the same as often as it did not, copies: sent, not
  * sent, received, not received, and packets that were left whole.
+ *
+ * Copies that stay one packet on their way to a device, for they are not to be segmented and have a
+ * header of the link layer, have the mark ONE and are counted apart.
  */
 SEC("tc") int cut(struct __sk_buff *skb)
 {
 	__u32 sender = skb->ingress_ifindex ? 3 : skb->mark & 3;
 	__u64 junk = draw(sender);
 	__u32 dice = junk, random = junk >> 32;
+	__u32 one = 0;
 	long error = 0;
 	__u64 flags;
 
@@ -138,11 +145,31 @@ SEC("tc") int cut(struct __sk_buff *skb)
 	count(&ways, 32 * sender + (dice & 7) + (error ? 8 : 0));
 	if (dice & 64) {
 		flags = dice & 128 ? BPF_F_INGRESS : 0;
+		if (!skb->gso_size && skb->len >= 14)
+			one = ONE;
+		skb->mark |= one;
 		error = bpf_clone_redirect(skb, target(0), flags);
+		skb->mark &= ~ONE;
+		if (one && !error)
+			count(&ways, ONE_SENT);
 		count(&ways, 32 * sender + 16 + (flags ? 2 : 0) + (error ? 1 : 0));
 	}
 redirect:
 	return bpf_redirect(target(0), dice & 256 ? BPF_F_INGRESS : 0);
+}
+
+/* At the device, where what arrives goes on. */
+SEC("tc") int arrived(struct __sk_buff *skb)
+{
+	if (skb->mark & ONE)
+		count(&ways, ONE_ARRIVED);
+	return -1; /* TCX_NEXT */
+}
+
+/* From a wire into a device. */
+SEC("xdp") int to_target(struct xdp_md *ctx)
+{
+	return bpf_redirect(target(0), 0);
 }
 
 /* In circles: from the first device to the second, and back. */
