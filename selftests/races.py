@@ -7,16 +7,17 @@
     races.py cycles PINS COUNT SECONDS SEED
     races.py lives PINS COUNT SECONDS SEED
 
-changes: processes change devices, remove namespaces and the module, while others send and read
-statistics, and CPUs go and come. exact: packets are counted while CPUs go and come and senders
-stop, without a program and with one. cycles: a device is added and deleted; lives: a network
-namespace with a busy device is made and removed: until there were COUNT or SECONDS are over, and
-the kernel's memory must not have grown.
+changes: processes change devices, remove namespaces, some while others send into them, and the
+module, while others send and read statistics, and CPUs go and come. exact: packets are counted
+while CPUs go and come and senders stop, without a program and with one. cycles: a device is
+added and deleted; lives: a network namespace with a busy device is made and removed: until
+there were COUNT or SECONDS are over, and the kernel's memory must not have grown.
 """
 
 import collections
 import contextlib
 import errno
+import itertools
 import os
 import re
 import select
@@ -36,7 +37,10 @@ from device import (
     GETLINK,
     GSTATS,
     IFLA_ADDRESS,
+    IFLA_IFNAME,
+    IFLA_LINKINFO,
     IFLA_MTU,
+    NESTED,
     NEWADDR,
     NEWLINK,
     OWN_TRAFFIC,
@@ -50,6 +54,9 @@ from device import (
     TX,
     TX_BYTES,
     TX_DROPPED,
+    XDP_FLAGS_DRV,
+    XDP_FLAGS_SKB,
+    Array,
     Device,
     Netlink,
     attribute,
@@ -71,6 +78,7 @@ from stress import (
     load,
     memory,
     merge,
+    namespaces_end,
     note,
     qstats,
     receivers,
@@ -80,15 +88,16 @@ from stress import (
     write,
 )
 from xdp import UDP_SEGMENT
-from xsk import Port, checked, libc
+from xsk import Port, checked, checksum, libc
 
 DEVICES = 4
 # What is counted exactly has an address to which no connection of other parts sends again.
 COUNTED = DEVICES + 1
 # So many lives show a leak.
 ENOUGH = 200
-# In so many seconds each kind of change succeeds, on a slow machine, too.
-TIME_FOR_ALL = 120
+# The index of the device to which a program redirects what comes by the wire into a namespace, and
+# how many wires there are.
+WIRED, WIRES = 7, 4
 # ethtool
 GSTRINGS, SET_OF_STATISTICS, MOST_STATISTICS = 0x1B, 1, 256
 # A ring holds so few packets, and a call sends more.
@@ -136,10 +145,37 @@ def by_queue(device):
 
 # --- Changes -------------------------------------------------------------
 
+# What each process does. The period waits until all of it has succeeded.
+KINDS = {
+    "change": ("add", "delete", "up", "down", "address", "MTU", "hardware address", "flags",
+               "queues", "ring size", "program", "no program", "pool"),
+    "send": ("IPv4", "IPv6", "frames"),
+    "wire": ("frames into a namespace",),
+    "receive": ("datagrams",),
+    "stream": ("TCP",),
+    "read": ("ethtool -S", "rtnetlink", "netdev-genl", "/proc/net/dev", "sysfs"),
+    "namespaces": ("namespace", "namespace on a wire, native", "namespace on a wire, generic"),
+    "modules": ("unload", "load"),
+}  # fmt: skip
+
+
+class Kinds(Outcomes):
+    """Outcomes in a period, which has to see each kind succeed."""
+
+    def __init__(self, period, expected=()):
+        super().__init__(expected)
+        self.period = period
+
+    def count(self, name, number, allowed=()):
+        super().count(name, number, allowed)
+        if not number:
+            self.period.happened(name)
+
 
 def change(dice, period, program):
     """Changes devices in every way there is."""
-    outcomes, devices = Outcomes([errno.ENODEV]), [Device(f"r{i}") for i in range(DEVICES)]
+    outcomes = Kinds(period, [errno.ENODEV])
+    devices = [Device(f"r{i}") for i in range(DEVICES)]
 
     def address(device, number):
         body = device.address_body(dice.choice(addresses(number)))
@@ -200,14 +236,10 @@ def change(dice, period, program):
         ("pool", 2, pool, (errno.EINVAL, errno.EBUSY, errno.ENETDOWN, errno.EOPNOTSUPP)),
     )  # fmt: skip
     weights = [kind[1] for kind in kinds]
-    # What never succeeds is to be seen.
-    outcomes.counts.update({f"{name}: done": 0 for name, *_ in kinds})
     while not period.over():
         (name, _, function, allowed), number = (
             dice.choices(kinds, weights)[0], dice.randrange(DEVICES))  # fmt: skip
-        if outcomes.call(name, lambda: function(devices[number], number), allowed):  # pylint: disable=cell-var-from-loop
-            period.happened("change")
-        else:
+        if not outcomes.call(name, lambda: function(devices[number], number), allowed):  # pylint: disable=cell-var-from-loop
             # There may be no module.
             time.sleep(0.001)
     return outcomes.result()
@@ -215,7 +247,7 @@ def change(dice, period, program):
 
 def send(dice, period, cpu):
     """Sends from a CPU: datagrams of both families, and frames."""
-    outcomes = Outcomes(SENDING)
+    outcomes = Kinds(period, SENDING)
     four = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     six = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     frames = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
@@ -233,9 +265,7 @@ def send(dice, period, cpu):
             ("frames", lambda: frames.sendto(bytes(60), (f"r{number}", 0x0800))),
         ):
             sent |= outcomes.call(name, function)
-        if sent:
-            period.happened("send")
-        else:
+        if not sent:
             # Lets those go on who make what is missing.
             time.sleep(0.001)
     return outcomes.result()
@@ -243,11 +273,10 @@ def send(dice, period, cpu):
 
 def receive(_, period):
     """Takes what it gets."""
-    outcomes, sockets = Outcomes(SENDING), list(receivers())
+    outcomes, sockets = Kinds(period, SENDING), list(receivers())
     while not period.over():
         for server in select.select(sockets, [], [], 0.1)[0]:
-            if outcomes.call("datagrams", lambda: server.recv(1 << 16, socket.MSG_DONTWAIT)):  # pylint: disable=cell-var-from-loop
-                period.happened("receive")
+            outcomes.call("datagrams", lambda: server.recv(1 << 16, socket.MSG_DONTWAIT))  # pylint: disable=cell-var-from-loop
     return outcomes.result()
 
 
@@ -255,7 +284,7 @@ def stream(dice, period):
     """Sends over TCP, which makes packets of many segments: over the devices that change, and over
     one that only goes with the module."""
     own = Device(f"r{DEVICES}")
-    outcomes = Outcomes((*SENDING, errno.ECONNRESET, errno.EPIPE, errno.ETIMEDOUT))
+    outcomes = Kinds(period, (*SENDING, errno.ECONNRESET, errno.EPIPE, errno.ETIMEDOUT))
     patience = 2 if slow() else 0.2
     server = socket.create_server(("", 10))
     server.settimeout(patience)
@@ -282,14 +311,13 @@ def stream(dice, period):
                         left -= got
 
     while not period.over():
-        if outcomes.call("TCP", connection):
-            period.happened("stream")
+        outcomes.call("TCP", connection)
     return outcomes.result()
 
 
 def read(dice, period):
     """Reads statistics in every way there is."""
-    outcomes, device = Outcomes([errno.ENODEV]), Device("")
+    outcomes, device = Kinds(period, [errno.ENODEV]), Device("")
     dump, netdev = Netlink(), Generic("netdev")
 
     def file(*path):
@@ -305,8 +333,7 @@ def read(dice, period):
     while not period.over():
         device.name = f"r{dice.randrange(DEVICES)}"
         outcomes.call("ethtool -S", ethtool_values(device))
-        if outcomes.call("rtnetlink", links):
-            period.happened("read")
+        outcomes.call("rtnetlink", links)
         outcomes.call("netdev-genl", lambda: qstats(netdev, device.index(), dice.random() < 0.5))
         outcomes.call("/proc/net/dev", lambda: file("/proc/net/dev"))
         outcomes.call("sysfs", lambda: file("/sys/class/net", device.name, "statistics/rx_packets"),
@@ -314,27 +341,58 @@ def read(dice, period):
     return outcomes.result()
 
 
-def namespaces(dice, period, program):
-    """Namespaces with a busy device come and go."""
-    outcomes = Outcomes()
+def send_by_wire(dice, period):
+    """Sends datagrams into namespaces, while they are there, from one CPU or another."""
+    outcomes = Kinds(period, SENDING)
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    data = struct.pack(">HHHH", 9, 9, 8 + 100, 0) + bytes(100)
+    ends = socket.inet_aton("10.7.99.1") + socket.inet_aton(addresses(0)[0])
+    header = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(data), 1, 0, 64, 17, 0) + ends
+    header = header[:10] + struct.pack(">H", checksum(header)) + header[12:]
+    frame = b"\xff" * 6 + bytes(6) + b"\x08\x00" + header + data
     while not period.over():
-        failure = life(dice.randrange(20), dice.choice((None, program)))
-        # The module may have gone, with the device.
-        outcomes.count("namespace", failure, (errno.EOPNOTSUPP, errno.ENODEV, *SENDING))
-        if not failure:
-            period.happened("namespaces")
-        time.sleep(dice.random() / 50)
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, {dice.randrange(os.cpu_count())})
+        sent = 0
+        for number in range(WIRES):
+            there = (f"v{number}", 0x0800)
+            for _ in range(100):
+                if not outcomes.call("frames into a namespace", lambda: sock.sendto(frame, there)):  # pylint: disable=cell-var-from-loop
+                    break
+                sent += 1
+        if not sent:
+            time.sleep(0.001)
+    return outcomes.result()
+
+
+def namespaces(dice, period, program, to_target):
+    """Namespaces with a busy device come and go: one that has just sent, or one to which a program
+    redirects what goes on coming by a wire."""
+    outcomes = Kinds(period)
+    # The module may have gone, with the device.
+    allowed = (errno.EOPNOTSUPP, errno.ENODEV, *SENDING)
+    # The last wire of the same name may not have gone yet.
+    allowed_on_a_wire = (*allowed, errno.EEXIST, *[errno.ETIMEDOUT] * slow())
+    for number in itertools.count():
+        if period.over():
+            break
+        for way, (kind, mode) in enumerate((("native", XDP_FLAGS_DRV), ("generic", XDP_FLAGS_SKB))):
+            failure = life_on_a_wire((2 * number + way) % WIRES, mode, to_target,
+                                     dice.choice((None, program)))  # fmt: skip
+            outcomes.count(f"namespace on a wire, {kind}", failure, allowed_on_a_wire)
+            failure = life(dice.randrange(20), dice.choice((None, program)))
+            outcomes.count("namespace", failure, allowed)
+            time.sleep(dice.random() / 50)
     return outcomes.result()
 
 
 def modules(dice, period, module):
     """The module is removed and comes back, and is there most of the time."""
-    outcomes, least, took = Outcomes(), 10 if slow() else 3, 0
+    outcomes, least, took = Kinds(period), 10 if slow() else 3, 0
     while not period.over():
         time.sleep(dice.random() * max(least, 6 * took))
         begin = time.monotonic()
-        if outcomes.call("unload", unload, [errno.EAGAIN, errno.EBUSY]):
-            period.happened("modules")
+        outcomes.call("unload", unload, [errno.EAGAIN, errno.EBUSY])
         time.sleep(dice.random() / 10)
         outcomes.call("load", lambda: load(module, "numdevs=2"), [errno.EEXIST])
         took = time.monotonic() - begin
@@ -345,13 +403,14 @@ def changes(module, pins, seconds, seed):
     """Changes of everything under traffic."""
     # Nobody is to look for a module each time that a device is not there.
     write("/proc/sys/kernel/modprobe", "\n")
-    groups = (
-        ("change", "changes"), ("send", "packets sent while everything changed"),
-        ("receive", None), ("stream", None), ("read", "statistics read"),
-        ("namespaces", "namespaces removed under changes"), ("modules", "unloads and loads"),
-    )  # fmt: skip
-    period, team = Period(float(seconds), ["hotplug", *(what for what, _ in groups)]), Team(seed)
-    program = pinned(f"{pins}/pass_frags")
+    figures = {
+        "change": "changes", "send": "packets sent while everything changed",
+        "read": "statistics read", "namespaces": "namespaces removed under changes",
+        "modules": "unloads and loads",
+    }  # fmt: skip
+    period = Period(float(seconds), ["hotplug", *(kind for kinds in KINDS.values() for kind in kinds)])
+    team, program = Team(seed), pinned(f"{pins}/pass_frags")
+    Array(f"{pins}/targets", 4)[0] = WIRED
     for number in range(3):
         team.start(f"change {number}", change, period, program)
     for cpu in range(os.cpu_count()):
@@ -359,7 +418,8 @@ def changes(module, pins, seconds, seed):
     team.start("receive", receive, period)
     team.start("stream", stream, period)
     team.start("read", read, period)
-    team.start("namespaces", namespaces, period, program)
+    team.start("wire", send_by_wire, period)
+    team.start("namespaces", namespaces, period, program, pinned(f"{pins}/to_target"))
     team.start("modules", modules, period, module)
     # Each time the whole machine stops for a moment.
     team.start("hotplug", hotplug, period, 2)
@@ -367,24 +427,22 @@ def changes(module, pins, seconds, seed):
     write(CPU1, "1")
     check("processes that did not come to their end", "",
           " ".join(name for name, result in results.items() if result is None))
-    for what, figures in groups:
+    for what, kinds in KINDS.items():
         counts = merge(what, [result for name, result in results.items()
                               if name.split()[0] == what and result])  # fmt: skip
         table(what, counts)
-        done = collections.Counter()
-        for name, number in counts.items():
-            kind, text = name.rsplit(": ", 1)
-            done[kind] += number if text == "done" else 0
-        if float(seconds) >= TIME_FOR_ALL:
-            check(f"{what}: each kind succeeded", "",
-                  " ".join(sorted(kind for kind, number in done.items() if not number)))
-        else:
-            check(f"{what}: some of them succeeded", True, done.total() > 0)
-        if figures:
-            figure(figures, done.total())
+        done = {kind: counts[f"{kind}: done"] for kind in kinds}
+        check(f"{what}: kinds that never succeeded", "",
+              ", ".join(kind for kind, number in done.items() if not number))
+        if what in figures:
+            figure(figures[what], sum(done.values()))
+        if what == "namespaces":
+            figure("namespaces removed while packets came into them",
+                   sum(done.values()) - done["namespace"])  # fmt: skip
     times = results["hotplug"] or 0
     check("hotplug: a CPU went and came", True, times > 0)
     figure("CPU offline and online while everything changed", times)
+    namespaces_end("changes")
 
 
 # --- Exact ---------------------------------------------------------------
@@ -562,6 +620,43 @@ def life(packets, program=None):
     os._exit(status)
 
 
+def life_on_a_wire(number, mode, to_target, program=None):
+    """Another one, with a device that still gets packets, from outside by a wire, when it goes: a
+    program redirects them to it. Returns the error."""
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    status = 0
+    try:
+        outside = Device(f"v{number}")
+        os.unshare(os.CLONE_NEWNET)
+        up_loopback()
+        # VETH_INFO_PEER; the other end is here (IFLA_NET_NS_PID).
+        peer = link() + attribute(IFLA_IFNAME, b"w0\0") + attribute(19, os.getpid())
+        info = attribute(1, b"veth\0") + attribute(2 | NESTED, attribute(1 | NESTED, peer))
+        outside.do(NEWLINK, link() + attribute(IFLA_IFNAME, outside.name.encode() + b"\0")
+                   + attribute(IFLA_LINKINFO | NESTED, info), CREATE | EXCL)  # fmt: skip
+        device, wire, netlink = Device("r0"), Device("w0"), Netlink()
+        head = link(index=WIRED)
+        device.do(NEWLINK, head + device.body()[len(head) :], CREATE | EXCL)
+        device.do(NEWLINK, device.up_body(True))
+        if program is not None:
+            device.attach(program)
+        device.assign(*addresses(0))
+        wire.do(NEWLINK, wire.xdp_body(to_target, mode))
+        for end in wire, outside:
+            end.do(NEWLINK, end.up_body(True))
+        limit = time.monotonic() + (60 if slow() else 20)
+        while statistics(netlink, WIRED)[RX] < 10:
+            if time.monotonic() > limit:
+                status = errno.ETIMEDOUT
+                break
+            time.sleep(0.001)
+    except OSError as error:
+        status = error.errno or 255
+    os._exit(status)
+
+
 def cycle(number, worker, program, dice):
     """A device, with more or less in its life."""
     device = Device(f"r{worker}")
@@ -618,8 +713,10 @@ def often(what, function, program, count, seconds, seed):
     note(f"{what}: {lives[1] / (time.monotonic() - started):.0f} a second")
     if measured:
         grown(what, lives[1], before, memory(f"{what}, after"))
+    else:
+        namespaces_end(what)
     check(f"{what}: there were some", True, lives[1] >= (ENOUGH if measured else 1))
-    figure(what, sum(lives))
+    figure(what, lives[1])
 
 
 def pools():

@@ -19,7 +19,8 @@ read -ra parts <<<"${RACES:-changes exact cycles lives}"
 
 echo "# STRESS_SEED=$seed STRESS_SECONDS=$seconds RACES=\"${parts[*]}\""
 load_module numdevs=0
-pin_programs xdp
+modprobe veth
+pin_programs xdp stress
 new_ns ns
 ip -n "$ns" link set lo up
 # Processes of the test change these.

@@ -261,11 +261,11 @@ def qstats(netdev, index, queues):
     return dict(sums)
 
 
-def shrink():
-    """Has all given back that was to be. What a slab cache keeps for later goes after a grace
-    period."""
+def shrink(caches="*"):
+    """Has all given back that was to be. What slab caches keep for later, of these names, goes
+    after a grace period."""
     write("/proc/sys/vm/drop_caches", "3")
-    for path in glob.glob("/sys/kernel/slab/*/shrink"):
+    for path in glob.glob(f"/sys/kernel/slab/{caches}/shrink"):
         write(path, "1")
     write("/sys/module/rcutree/parameters/do_rcu_barrier", "1")
     time.sleep(0.5)
@@ -328,18 +328,30 @@ def end_of_namespace():
     os.waitpid(pid, 0)
 
 
+def namespaces_end(what, caches="net_namespace"):
+    """Waits until namespaces are gone that no process has: a worker removes them, long after the
+    last process has left them. The memory of the last one is always left. Shrinks these caches."""
+
+    def left():
+        return slabs()["net_namespace"][0] - live() - 1
+
+    end, rounds = time.monotonic() + 120, 0
+    while rounds < 3 or left() > 0 and time.monotonic() < end:
+        end_of_namespace()
+        # Which may take seconds itself.
+        for _ in range(10):
+            shrink(caches)
+            if left() <= 0:
+                break
+        rounds += 1
+    check(f"{what}: namespaces that no process has, but for the last one", 0, left())
+
+
 def memory(what):
     """The kernel's memory, when all that was to be given back has been: objects of each slab
-    cache, and kilobytes of the others. Namespaces are removed by a worker, long after the last
-    process has left them: waits for it. The memory of the last one is always left."""
-    end, rounds = time.monotonic() + 60, 0
-    while rounds < 3 or slabs()["net_namespace"][0] > live() + 1 and time.monotonic() < end:
-        end_of_namespace()
-        shrink()
-        rounds += 1
+    cache, and kilobytes of the others."""
+    namespaces_end(what, "*")
     sizes = slabs()
-    check(f"{what}: namespaces that no process has, but for the last one", 0,
-          sizes["net_namespace"][0] - live() - 1)  # fmt: skip
     with open("/proc/meminfo", encoding="ascii") as file:
         text = file.read()
     for name in OTHERS:
