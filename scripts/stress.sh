@@ -65,9 +65,9 @@ on_stock() {
 	part stock overload 4
 }
 beside on_stock
-part debug faults 46
+part debug faults 50
 part debug races 27
-part debug hostile 22
+part debug hostile 18
 part debug overload 5 kmemleak=off
 wait "${besides[0]}"
 "$top/scripts/in-root.sh" env PYTHONDONTWRITEBYTECODE=1 python3 scripts/stress-report.py \
