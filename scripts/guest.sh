@@ -94,7 +94,10 @@ boot() {
 	done
 	# A socket for each CPU: the MP table, which a kernel without ACPI reads, lists
 	# one CPU of a socket. The kernel's test of its timer (no_timer_check) fails when
-	# the host does not give QEMU time for a moment.
+	# the host does not give QEMU time for a moment. virtiofsd writes files into the
+	# guest's memory without QEMU, which under TCG would go on with what it once
+	# translated of a page: that the kernel fills it with zeros first (init_on_alloc,
+	# which is not the default of the debug kernel) makes QEMU forget that.
 	# shellcheck disable=SC2086 # several options
 	timeout --foreground --kill-after=5 "$seconds" qemu-system-x86_64 \
 		-nodefaults -no-user-config -display none -no-reboot \
@@ -107,7 +110,7 @@ boot() {
 		-device virtserialport,chardev=status,name=status \
 		-serial "file:$log" $qemu_options \
 		-kernel "$image" \
-		-append "console=ttyS0 root=root rootfstype=virtiofs ro init=/src/scripts/guest-init.sh panic=-1 oops=panic no_timer_check quiet loglevel=5 guest_dir=$dir $parameters" ||
+		-append "console=ttyS0 root=root rootfstype=virtiofs ro init=/src/scripts/guest-init.sh panic=-1 oops=panic no_timer_check init_on_alloc=1 quiet loglevel=5 guest_dir=$dir $parameters" ||
 		boot_status=$?
 	kill $daemon 2>/dev/null || true
 	wait $daemon 2>/dev/null || true
