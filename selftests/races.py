@@ -371,13 +371,13 @@ def namespaces(dice, period, program, to_target):
     outcomes = Kinds(period)
     # The module may have gone, with the device.
     allowed = (errno.EOPNOTSUPP, errno.ENODEV, *SENDING)
-    # The last wire of the same name may not have gone yet.
-    allowed_on_a_wire = (*allowed, errno.EEXIST, *[errno.ETIMEDOUT] * slow())
+    # The last wire of the same name may not have gone yet; who sends ends with the period.
+    allowed_on_a_wire = (*allowed, errno.EEXIST, errno.ECANCELED, *[errno.ETIMEDOUT] * slow())
     for number in itertools.count():
         if period.over():
             break
         for way, (kind, mode) in enumerate((("native", XDP_FLAGS_DRV), ("generic", XDP_FLAGS_SKB))):
-            failure = life_on_a_wire((2 * number + way) % WIRES, mode, to_target,
+            failure = life_on_a_wire((2 * number + way) % WIRES, mode, to_target, period,
                                      dice.choice((None, program)))  # fmt: skip
             outcomes.count(f"namespace on a wire, {kind}", failure, allowed_on_a_wire)
             failure = life(dice.randrange(20), dice.choice((None, program)))
@@ -620,9 +620,10 @@ def life(packets, program=None):
     os._exit(status)
 
 
-def life_on_a_wire(number, mode, to_target, program=None):
+def life_on_a_wire(number, mode, to_target, period, program=None):
     """Another one, with a device that still gets packets, from outside by a wire, when it goes: a
-    program redirects them to it. Returns the error."""
+    program redirects them to it. Returns the error, ECANCELED if the period was over before any
+    could come."""
     pid = os.fork()
     if pid:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -648,8 +649,8 @@ def life_on_a_wire(number, mode, to_target, program=None):
             end.do(NEWLINK, end.up_body(True))
         limit = time.monotonic() + (60 if slow() else 20)
         while statistics(netlink, WIRED)[RX] < 10:
-            if time.monotonic() > limit:
-                status = errno.ETIMEDOUT
+            if period.over() or time.monotonic() > limit:
+                status = errno.ECANCELED if period.over() else errno.ETIMEDOUT
                 break
             time.sleep(0.001)
     except OSError as error:
