@@ -31,6 +31,7 @@ RX, TX, RX_BYTES, TX_BYTES, _, TX_ERRORS, RX_DROPPED, TX_DROPPED = range(8)
 
 # ethtool
 SIOCETHTOOL = 0x8946
+MOST_STATISTICS = 256
 GSTATS, GPFLAGS, SPFLAGS, GCHANNELS, SCHANNELS = 0x1D, 0x27, 0x28, 0x3C, 0x3D
 GRINGPARAM, SRINGPARAM = 0x10, 0x11
 GTSO, STSO = 0x1E, 0x1F
@@ -188,6 +189,18 @@ class Device:
         def call():
             fcntl.ioctl(self.control, SIOCETHTOOL, request)
             return buffer.raw[4 : 4 + len(data)]
+
+        return call
+
+    def counters(self):
+        """A function that returns the values of 'ethtool -S'."""
+        # With a number that is not right, the core answers with none and does not ask the driver;
+        # it does not look at 0.
+        ask = self.ethtool(GSTATS, bytes(4 + 8 * MOST_STATISTICS))
+
+        def call():
+            values = ask()
+            return struct.unpack_from(f"{struct.unpack_from('I', values)[0]}Q", values, 4)
 
         return call
 

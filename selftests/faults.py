@@ -47,7 +47,6 @@ from device import (
     GETLINK,
     GPFLAGS,
     GRINGPARAM,
-    GSTATS,
     GTSO,
     IFF_UP,
     IFLA_ADDRESS,
@@ -555,21 +554,14 @@ class Statistics(Operation):
     name, netlink = "statistics", False
     count, values = None, []
 
-    def ask(self):
-        """A function that reads them."""
-        ask = self.device.ethtool(GSTATS, bytes(4 + 8 * 256))
+    def function(self):
+        ask = self.device.counters()
+        self.count, self.values = len(ask()), []
 
         def call():
-            data = ask()
-            self.values = struct.unpack_from(f"{struct.unpack_from('I', data)[0]}Q", data, 4)
-            return self.values
+            self.values = ask()
 
         return call
-
-    def function(self):
-        self.count = len(self.ask()())
-        self.values = []
-        return self.ask()
 
     def undo(self):
         pass
@@ -578,7 +570,7 @@ class Statistics(Operation):
         """Whether there were as many as without a fault, none larger than it is later."""
         if not self.values:
             return False
-        found, later = self.values, self.ask()()
+        found, later = self.values, self.device.counters()()
         good = len(found) == self.count and all(a <= b for a, b in zip(found, later))
         return True if good else PART
 

@@ -39,7 +39,6 @@ from device import (
     EXCL,
     GETLINK,
     GPFLAGS,
-    GSTATS,
     IFLA_ADDRESS,
     IFLA_IFNAME,
     IFLA_LINKINFO,
@@ -923,7 +922,7 @@ def refused(_, who, module, pins, program, foreign):
             lines.append(f"{name}: {errno.errorcode.get(error.errno, error.errno)}")
     # Reading is for everybody.
     if who != "own namespace":
-        device.ethtool(GSTATS, bytes(4 + 8 * 256))()
+        device.counters()()
     return {"refused": refusals, "lines": lines}
 
 

@@ -35,11 +35,11 @@ from device import (
     DELADDR,
     EXCL,
     GETLINK,
-    GSTATS,
     IFLA_ADDRESS,
     IFLA_IFNAME,
     IFLA_LINKINFO,
     IFLA_MTU,
+    MOST_STATISTICS,
     NESTED,
     NEWADDR,
     NEWLINK,
@@ -99,7 +99,7 @@ ENOUGH = 200
 # how many wires there are.
 WIRED, WIRES = 7, 4
 # ethtool
-GSTRINGS, SET_OF_STATISTICS, MOST_STATISTICS = 0x1B, 1, 256
+GSTRINGS, SET_OF_STATISTICS = 0x1B, 1
 # A ring holds so few packets, and a call sends more.
 RING, BURST = 64, 80
 FULL = "a ring was full"
@@ -120,24 +120,11 @@ def addresses(number):
     return f"10.7.{number}.1", f"fd00:7:{number}::1"
 
 
-def ethtool_values(device):
-    """A function that returns the values of 'ethtool -S'."""
-    # With a number that is not right, the core answers with none and does not ask the driver; it
-    # does not look at 0.
-    ask = device.ethtool(GSTATS, bytes(4 + 8 * MOST_STATISTICS))
-
-    def call():
-        values = ask()
-        return struct.unpack_from(f"{struct.unpack_from('I', values)[0]}Q", values, 4)
-
-    return call
-
-
 def by_queue(device):
     """What 'ethtool -S' counts, added up over the queues."""
     room = struct.pack("II", SET_OF_STATISTICS, 0) + bytes(32 * MOST_STATISTICS)
     names, sums = device.ethtool(GSTRINGS, room)(), collections.Counter()
-    for number, value in enumerate(ethtool_values(device)()):
+    for number, value in enumerate(device.counters()()):
         name = names[8 + 32 * number : 40 + 32 * number].rstrip(b"\0").decode()
         sums[re.sub(r"_queue_\d+", "", name)] += value
     return sums
@@ -332,7 +319,7 @@ def read(dice, period):
 
     while not period.over():
         device.name = f"r{dice.randrange(DEVICES)}"
-        outcomes.call("ethtool -S", ethtool_values(device))
+        outcomes.call("ethtool -S", device.counters())
         outcomes.call("rtnetlink", links)
         outcomes.call("netdev-genl", lambda: qstats(netdev, device.index(), dice.random() < 0.5))
         outcomes.call("/proc/net/dev", lambda: file("/proc/net/dev"))
