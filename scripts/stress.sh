@@ -13,7 +13,7 @@
 #   MINUTES   how long it may take (20; 60 with RENEW)
 #   SEED      what chance begins with; what a run was is found by its seed
 #   RENEW     put the figures into Documentation/reliability.rst, if nothing failed and the run got
-#             as far as a whole run has to; an idle host needs 40 minutes for that
+#             as far as a whole run has to; an idle host needs 60 minutes for that
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -23,8 +23,8 @@ seed=${SEED:-$((RANDOM * 32768 + RANDOM))}
 [[ $minutes =~ ^[0-9]+$ && $minutes -ge 12 ]] ||
 	die "MINUTES=$minutes: a number from 12 on is needed; the guests alone take 8 to boot and to look for leaks"
 [[ $seed =~ ^[0-9]+$ ]] || die "SEED=$seed: a number is needed"
-[ -z "${RENEW:-}" ] || [ "$minutes" -ge 40 ] ||
-	die "MINUTES=$minutes: RENEW= is for a whole run, which takes 40 minutes or more"
+[ -z "${RENEW:-}" ] || [ "$minutes" -ge 60 ] ||
+	die "MINUTES=$minutes: RENEW= is for a whole run, which takes 60 minutes or more"
 results=$build/stress/$(date -u +%Y%m%d-%H%M%S)
 
 # Seconds for the parts of each kernel, without those for the guests themselves.
