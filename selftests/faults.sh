@@ -108,13 +108,13 @@ lost() {
 }
 
 # missing KIND FUNCTION PERCENT COUNTER SOURCE DEVICE: sends packets while FUNCTION is refused so
-# much of the memory that it asks for, the first times or always. Each arrives, or is counted. What
-# it is about is in what.
+# much of the memory that it asks for, the first times or always, each time or one in interval. Each
+# arrives, or is counted. What it is about is in what.
 missing() {
 	local arrived afterwards before absent
 	before=$(lost "$6" "$4")
 	# shellcheck disable=SC2086 # several settings
-	faulty "$1" ${within[$2]:?} probability="$3" interval=1 times="${times:--1}"
+	faulty "$1" ${within[$2]:?} probability="$3" interval="${interval:-1}" times="${times:--1}"
 	read -r arrived afterwards < <(send "$5" "$6" "$packets" "$1")
 	faulty "$1" probability=0
 	absent=$(($(lost "$6" "$4") - before))
@@ -165,6 +165,12 @@ pages() {
 	what="packets without the first pages"
 	program fault0 pass_frags
 	times=40 missing fail_page_alloc __page_pool_alloc_netmems_slow 100 xdp_errors stack fault0
+	program fault0
+	# 64 are asked for at a time. Packets take one, two and three in turn, so that not all of a
+	# packet's are among the same 64.
+	what="packets without further pages"
+	program fault0 pass_frags
+	interval=2 missing fail_page_alloc __page_pool_alloc_netmems_slow 100 xdp_errors stack fault0
 	program fault0
 }
 
