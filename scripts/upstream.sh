@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Builds the kernel's tests of networking (tools/testing/selftests/net) from the sources of
-# the stock kernel, the module netdevsim, which some of them need and Debian does not build,
-# and what puts a device into the role of lo: all in build/upstream, from copies. Nothing is
-# written into the kernel tree.
+# the stock kernel, the modules netdevsim, amt and bareudp, which some of them need and Debian does
+# not build, and what puts a device into the role of lo: all in build/upstream, from copies. Nothing
+# is written into the kernel tree.
 #
 #   scripts/in-root.sh scripts/upstream.sh
 #
@@ -22,7 +22,7 @@ tests=$sources/tools/testing/selftests
 
 # What the tests are made of: their sources, the libraries that they use, the kernel's headers
 # for programs, newer than Debian's, with what exports these, the library of tests in Python, and the
-# module.
+# modules.
 parts=(
 	Makefile .kernelvariables
 	scripts include/uapi include/generated/uapi include/asm-generic usr
@@ -30,7 +30,7 @@ parts=(
 	tools/{arch/x86/include,build,include,lib,scripts}
 	tools/testing/selftests/{lib.mk,kselftest,net,bpf}
 	tools/net/ynl/pyynl Documentation/netlink/specs
-	drivers/net/netdevsim
+	drivers/net/{netdevsim,amt.c,bareudp.c}
 )
 
 copy() {
@@ -49,7 +49,8 @@ compile() {
 	for folder in net/lib net; do
 		make -C "$tests/$folder" -j"$(nproc)" CLANG=clang-19 YNL_GEN_PROGS= YNL_GEN_FILES=
 	done
-	make -C "$tree" M="$sources/drivers/net/netdevsim" -j"$(nproc)" CONFIG_NETDEVSIM=m modules
+	echo "obj-m := netdevsim/ amt.o bareudp.o" >"$sources/drivers/net/Kbuild"
+	make -C "$tree" M="$sources/drivers/net" -j"$(nproc)" CONFIG_NETDEVSIM=m modules
 	gcc -O2 -Wall -Wextra -Werror -shared -fPIC -o "$output/preload.so" \
 		"$top/selftests/upstream/preload.c"
 }

@@ -22,8 +22,9 @@ TESTS = TOP / "build/upstream/linux/tools/testing/selftests/net"
 TRACING = pathlib.Path("/sys/kernel/tracing")
 OUTPUT = pathlib.Path("/tmp/output")
 
-# A module that some tests use.
-NETDEVSIM = TOP / "build/upstream/linux/drivers/net/netdevsim/netdevsim.ko"
+# Modules that some tests use.
+DRIVERS = TOP / "build/upstream/linux/drivers/net"
+MODULES = [DRIVERS / "netdevsim/netdevsim.ko", DRIVERS / "amt.ko", DRIVERS / "bareudp.ko"]
 
 # The exit status of a test that was skipped (KSFT_SKIP).
 SKIP = 4
@@ -157,9 +158,10 @@ def main():
         if subprocess.check_output(("modinfo", "-F", "vermagic", path), text=True).split()[0] == os.uname().release
     )
     subprocess.check_call(("insmod", module, "numdevs=0"))
-    needs = subprocess.check_output(("modinfo", "-F", "depends", NETDEVSIM), text=True)
-    subprocess.check_call(("modprobe", "-a", *needs.strip().split(",")))
-    subprocess.check_call(("insmod", NETDEVSIM))
+    needs = subprocess.check_output(("modinfo", "-F", "depends", *MODULES), text=True)
+    subprocess.check_call(("modprobe", "-a", *{name for line in needs.split() for name in line.split(",")}))
+    for module in MODULES:
+        subprocess.check_call(("insmod", module))
     packets, log = Packets(), KernelLog()
     for test in plan["tests"]:
         for device in plan["devices"]:
