@@ -116,7 +116,7 @@ xskxceiver: modules ## Run the kernel's AF_XDP test suite over a device in QEMU 
 	@scripts/selftests.sh xskxceiver
 
 .PHONY: upstream-tests upstream-survey
-upstream-tests: modules upstream-programs ## Run the kernel's tests of networking on lo and on a device in its role (40 min; TESTS= RESUME=1 RENEW=1)
+upstream-tests: modules upstream-programs ## Run the kernel's tests of networking on lo and on a device in its role (1.5 h; TESTS= RESUME=1 RENEW=1)
 	@$(upstream) run $(if $(RESUME),--resume) $(if $(RENEW),--renew) $(TESTS)
 upstream-survey: modules upstream-programs ## Find out whether others of that folder send packets through lo (TESTS= RESUME=1)
 	@$(upstream) survey $(if $(RESUME),--resume) $(TESTS)
