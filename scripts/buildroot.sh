@@ -56,7 +56,7 @@ docs=(python3-sphinx graphviz python3-matplotlib)
 # What builds the kernel's tests of networking, and what these call; 'buildroot.sh upstream' installs it.
 upstream=(
 	libcap-dev libmnl-dev libnuma-dev
-	iptables iputils-arping jq net-tools netcat-openbsd netperf netsniff-ng psmisc smcroute udev uuid-runtime
+	conntrack iptables iputils-arping jq net-tools netcat-openbsd netperf netsniff-ng psmisc smcroute udev uuid-runtime
 )
 # What builds the Debian package and checks it; 'buildroot.sh deb' installs it.
 deb=(build-essential debhelper dh-dkms lintian)

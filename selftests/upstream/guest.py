@@ -51,8 +51,10 @@ CHECKS = (
 )
 RESULTS = {"ok": "pass", "OK": "pass", "PASS": "pass", "XFAIL": "pass", "SKIP": "skip"}
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-# What is never the same twice in the name of a check (rtnetlink.sh).
-UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# What is never the same twice in the name of a check: identifiers, namespaces, times, attempts.
+RANDOM = re.compile(
+    r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\bns\w*-\w{6}\b|\b\d+(?= ?m?s\b)|(?<=\battempt )\d+"
+)
 
 
 def say(**message):
@@ -121,7 +123,7 @@ def checks(output):
                 directive = match.groupdict().get("directive")
                 if directive:
                     result = {"SKIP": "skip", "XFAIL": "pass"}.get(directive.upper(), result)
-                base = UUID.sub("UUID", match["name"])
+                base = RANDOM.sub("...", match["name"])
                 name, number = base, 2
                 while name in found:
                     name, number = f"{base} ({number})", number + 1
@@ -130,14 +132,15 @@ def checks(output):
     return found
 
 
-def run(command, limit, in_role):
-    """Runs a test; its result, and what it printed."""
+def run(program, limit, in_role):
+    """Runs a test, in its folder; its result, and what it printed."""
     environment = {**os.environ, **(IN_ROLE if in_role else {})}
     with open(OUTPUT, "w") as output:
         process = subprocess.Popen(
             ("unshare", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc")
-            + ("sh", "-c", FIRST, "sh", *command.split()),
-            cwd=TESTS, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            + ("sh", "-c", FIRST, "sh", "./" + program.name),
+            cwd=program.parent, env=environment,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
         )
         try:
             status = process.wait(limit)
@@ -168,7 +171,7 @@ def main():
             for attempt in range(1, test["tries"] + 1):
                 say(begin=test["command"], device=device, attempt=attempt)
                 before, start = packets.read(), time.monotonic()
-                result, output = run("./" + test["command"], test["seconds"], device == "rlo")
+                result, output = run(TESTS / test["command"], test["seconds"], device == "rlo")
                 lo, ours = (now - then for now, then in zip(packets.read(), before))
                 complaints = log.complaints()
                 say(
