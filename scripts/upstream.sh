@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Builds the kernel's tests of networking (tools/testing/selftests/net and some of the folders in it)
+# Builds the kernel's tests of networking (tools/testing/selftests/net, mptcp and netfilter in it)
 # from the sources of the stock kernel, the modules netdevsim, amt and bareudp, which some of them need
 # and Debian does not build, and what puts a device into the role of lo: all in build/upstream, from
 # copies. Nothing is written into the kernel tree.
@@ -46,7 +46,7 @@ copy() {
 compile() {
 	copy
 	make -C "$sources" ARCH=x86 -j"$(nproc)" headers
-	for folder in net/lib net net/mptcp net/netfilter net/tcp_ao; do
+	for folder in net/lib net net/mptcp net/netfilter; do
 		make -C "$tests/$folder" -j"$(nproc)" CLANG=clang-19 YNL_GEN_PROGS= YNL_GEN_FILES=
 	done
 	echo "obj-m := netdevsim/ amt.o bareudp.o" >"$sources/drivers/net/Kbuild"

@@ -67,12 +67,14 @@ class Exceptions:
     def __init__(self):
         self.left = [dict(entry, used=False) for entry in TESTS.get("exception", [])]
 
-    def reason(self, test, on, check=None, failed=()):
-        """Why a test, with those checks that failed, or a check in it, is not good on a device;
-        nothing if that is not known."""
+    def reason(self, test, on, check=None, failed=(), result=None):
+        """Why a test, with those checks that failed and that result, or a check in it, is not good on
+        a device; nothing if that is not known."""
         for entry in self.left:
             may_fail = entry.get("checks", ["*"])
             if not all(any(fnmatch.fnmatchcase(name, pattern) for pattern in may_fail) for name in failed):
+                continue
+            if entry.get("result", result) != result:
                 continue
             if entry["test"] == test and entry["on"] == on and (check is None) == ("check" not in entry):
                 if check is None or fnmatch.fnmatchcase(check, entry["check"]):
@@ -90,7 +92,7 @@ def judge(test, lo, rlo, exceptions):
     wrong, notes = [], []
 
     def differs(text, on, failed=()):
-        reason = exceptions.reason(test, on, failed=failed)
+        reason = exceptions.reason(test, on, failed=failed, result=rlo["result"])
         if reason:
             notes.append(f"{text}: {reason}")
         else:
